@@ -1,0 +1,105 @@
+// Package agent is one host's side of evenkeel. Open an [Agent], give it the
+// host's [Hypervisor], its probes and an uplink to the leader, and Run it: it
+// measures what the VMs here suffer, publishes load snapshots, and carries
+// out the moves that were ordered and claimed. It plans nothing.
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Hypervisor is what the agent needs of this host's virtualisation manager.
+// Every call honours its context; no call blocks the others.
+type Hypervisor interface {
+	// Guests lists the VMs that have a live QEMU process here, whatever their
+	// run state. It asks no question that a hung QEMU monitor could block.
+	Guests(ctx context.Context) ([]Guest, error)
+	// Events streams lifecycle changes until ctx ends or the connection is
+	// lost; then the channel is closed and the caller asks again.
+	Events(ctx context.Context) (<-chan GuestEvent, error)
+	// Stamp records the order's id in the VM's metadata, which travels with
+	// it; it must not be called while the VM migrates.
+	Stamp(ctx context.Context, vm, order string) error
+	// Migrate starts a peer-to-peer live migration and blocks until libvirt's
+	// call returns. It runs on a connection of its own. An error says only
+	// that the call did not succeed: where the VM runs is what Look says, on
+	// both hosts. When ctx ends the call is abandoned; the job goes on.
+	Migrate(ctx context.Context, r MigrateRequest) error
+	// Job reports the migration job that runs on the VM now; ErrNoJob if none.
+	Job(ctx context.Context, vm string) (Job, error)
+	// CompletedJob reports the statistics of the VM's last migration job, asked
+	// at the host on which the VM ended; ErrNoJob if unknown.
+	CompletedJob(ctx context.Context, vm string) (Job, error)
+	// Abort asks libvirt to cancel the VM's job; ErrNoJob if there is none.
+	Abort(ctx context.Context, vm string) error
+	// Look tells what is true of one VM on this host at this moment.
+	Look(ctx context.Context, vm string) (Sighting, error)
+}
+
+// ErrNoJob means that no migration job is known for the VM.
+var ErrNoJob = errors.New("no migration job")
+
+// ErrDisconnected means that libvirt cannot be reached at the moment.
+var ErrDisconnected = errors.New("libvirt is not reachable")
+
+// RunState is a VM's state as libvirt reports it.
+type RunState uint8
+
+// The run states that matter to a move; every other state is RunStateOther.
+const (
+	RunStateAbsent  RunState = iota // no active domain with that UUID
+	RunStateRunning                 // vCPUs may run
+	RunStatePaused                  // paused, for whatever reason
+	RunStateOther                   // shutting down, crashed, pmsuspended, ...
+)
+
+// Guest is a VM with a live QEMU process on this host.
+type Guest struct {
+	UUID  string // canonical lower-case text form: the key; names are only data
+	Name  string // valid UTF-8 (other bytes escaped), at most 256 bytes
+	State RunState
+	PID   int // QEMU's process (thread group) id, 0 if it could not be found
+	// VCPUThreads are the thread ids of vCPU 0, 1, ... (-1 for an offline one).
+	VCPUThreads    []int
+	MaxMemoryBytes int64 // current maximum (libvirt's <memory>), what admission counts
+	Persistent     bool
+	Migrating      bool   // a migration job, ours or another's, was running at the time of listing
+	Order          string // id of the order that stamped it last, "" if none
+}
+
+// GuestEvent says that something changed for one VM; the agent re-lists.
+type GuestEvent struct {
+	UUID string
+	What string // started, stopped, suspended, resumed, defined, undefined, migrated, ...
+}
+
+// MigrateRequest is one peer-to-peer live migration.
+type MigrateRequest struct {
+	VM                   string        // UUID
+	PeerURI              string        // libvirt URI of the target, dialled by the source's libvirtd, e.g. qemu+tcp://10.99.0.3/system
+	MigrateURI           string        // where the memory goes, e.g. tcp://10.99.0.3
+	BandwidthBytesPerSec int64         // 0: libvirt's default
+	MaxDowntime          time.Duration // 0: QEMU's default (300 ms)
+	Persist              bool          // define at the target and undefine at the source (the VM is persistent)
+	Unsafe               bool
+}
+
+// Job is the state of a migration job.
+type Job struct {
+	Incoming                                   bool // this host is the job's target
+	Elapsed                                    time.Duration
+	TotalBytes, ProcessedBytes, RemainingBytes int64
+	DirtyBytesPerSec, BandwidthBytesPerSec     int64
+	Iteration                                  int64
+	Downtime                                   time.Duration // measured, or expected while the job runs; 0 unknown
+}
+
+// Sighting is evidence: what this host sees of one VM now.
+type Sighting struct {
+	State             RunState
+	Process           bool // a QEMU process with that UUID exists, whatever libvirt says
+	PausedByMigration bool // State is paused and libvirt's reason is migration (or post-copy)
+	JobRunning        bool // evidence counts only when no job runs
+}
