@@ -1,0 +1,62 @@
+package cluster
+
+import (
+	"fmt"
+	"time"
+)
+
+// who names an actor for people.
+func (a Actor) who() string {
+	if a.Name != "" {
+		return a.Name
+	}
+	return fmt.Sprintf("%s %s", a.Kind, a.ID)
+}
+
+func (SetMode) kind() string { return "set-mode" }
+
+func (b SetMode) apply(s *State, _ Meta, c *Command) error {
+	switch b.Mode {
+	case ModeOff, ModeRecommend, ModeAuto:
+	default:
+		return refuse(CodeAbsurdFigure, "mode %.20q, must be off, recommend or auto", b.Mode)
+	}
+	s.Mode, s.ModeBy = b.Mode, c.Actor.who()
+	return nil
+}
+
+func (Pause) kind() string { return "pause" }
+
+func (b Pause) apply(s *State, _ Meta, c *Command) error {
+	if b.Until <= s.Now || b.Until.Sub(s.Now) > 366*24*time.Hour {
+		return refuse(CodeAbsurdFigure, "pause until %v, must lie ahead by at most a year", b.Until.Std())
+	}
+	s.Paused = Paused{Until: b.Until, Since: s.Now, By: c.Actor.who(), Text: clip(b.Text)}
+	return nil
+}
+
+func (Resume) kind() string { return "resume" }
+
+func (b Resume) apply(s *State, _ Meta, _ *Command) error {
+	s.Paused, s.Frozen, s.ThawedAt = Paused{}, Frozen{}, s.Now
+	return nil
+}
+
+func (Freeze) kind() string { return "freeze" }
+
+func (b Freeze) apply(s *State, _ Meta, _ *Command) error {
+	if s.Frozen.Since == 0 {
+		s.Frozen = Frozen{s.Now, clip(b.Cause)}
+	}
+	return nil
+}
+
+func (SetSettings) kind() string { return "set-settings" }
+
+func (b SetSettings) apply(s *State, _ Meta, _ *Command) error {
+	if err := b.Settings.Check(); err != nil {
+		return err
+	}
+	s.Settings = b.Settings
+	return nil
+}

@@ -1,0 +1,84 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Code is the closed list of reasons for which evenkeel does not do a thing.
+// The same word is the JSON field, the metric's label and the docs' anchor.
+type Code string
+
+// The codes, in the order in which docs/refusals.md explains them.
+const (
+	CodeModeOff          Code = "MODE_OFF"          // automation is off
+	CodeModeRecommend    Code = "MODE_RECOMMEND"    // evenkeel recommends, and moves nothing
+	CodePaused           Code = "PAUSED"            // an operator paused automation
+	CodeFrozen           Code = "FROZEN"            // evenkeel froze itself; `evenkeel resume` lifts it
+	CodeBelowThreshold   Code = "BELOW_THRESHOLD"   // no host suffers more than the enter threshold
+	CodeNotSustained     Code = "NOT_SUSTAINED"     // the excess has not lasted long enough yet
+	CodeWarmUp           Code = "WARM_UP"           // a new leader watches before it decides
+	CodeStaleSnapshot    Code = "STALE_SNAPSHOT"    // no fresh load snapshot: the host is unknown
+	CodePoorQuality      Code = "POOR_QUALITY"      // the host's figures do not balance or lost events
+	CodeDisturbed        Code = "DISTURBED"         // figures still carry a move or a boot
+	CodeUnknownHost      Code = "UNKNOWN_HOST"      // no such member, or it holds no VMs
+	CodeUnknownVM        Code = "UNKNOWN_VM"        // no such VM, or it is not where the command says
+	CodeNotRunning       Code = "NOT_RUNNING"       // the VM is paused or stopping
+	CodeMoveInFlight     Code = "MOVE_IN_FLIGHT"    // the VM has a live move, or a job that is not ours
+	CodeQuarantined      Code = "QUARANTINED"       // an earlier move's outcome is unknown
+	CodeDuplicateVM      Code = "DUPLICATE_VM"      // two hosts report the VM
+	CodeLimitHost        Code = "LIMIT_HOST"        // moves in flight on the host are at their limit
+	CodeLimitCluster     Code = "LIMIT_CLUSTER"     // moves in flight in the cluster are at their limit
+	CodeBudget           Code = "BUDGET"            // the hour's or day's moves are spent
+	CodeCooldown         Code = "COOLDOWN"          // the VM moved a short while ago
+	CodeNoHeadroom       Code = "NO_HEADROOM"       // memory does not fit
+	CodeNoTarget         Code = "NO_TARGET"         // no other known host
+	CodeGainBelowCost    Code = "GAIN_BELOW_COST"   // the predicted relief does not pay for the move
+	CodeWouldNotHelp     Code = "WOULD_NOT_HELP"    // the worst predicted steal would not fall
+	CodeGapTooSmall      Code = "GAP_TOO_SMALL"     // half-difference: no VM smaller than the gap
+	CodeNoDiskLock       Code = "NO_DISK_LOCK"      // nothing would stop two copies from writing one disk
+	CodeNoMigrationPath  Code = "NO_MIGRATION_PATH" // an end names no address for migrations
+	CodeClockSkew        Code = "CLOCK_SKEW"        // the leader's clock is off the members' median
+	CodeStaleTerm        Code = "STALE_TERM"        // ordered in a term that is over
+	CodeStalePlan        Code = "STALE_PLAN"        // the world changed since the plan
+	CodeDeadlinePassed   Code = "DEADLINE_PASSED"   // too late
+	CodeNotReserved      Code = "NOT_RESERVED"      // the target has not agreed
+	CodeWrongState       Code = "WRONG_STATE"       // the move's state has no such edge
+	CodeNotYours         Code = "NOT_YOURS"         // the sender may not command this
+	CodeUnknownMove      Code = "UNKNOWN_MOVE"      // no such move
+	CodeStaleSequence    Code = "STALE_SEQUENCE"    // an older or repeated snapshot
+	CodeStaleIncarnation Code = "STALE_INCARNATION" // sent by an earlier start of the daemon
+	CodeUnknownInventory Code = "UNKNOWN_INVENTORY" // figures refer to an inventory that was not committed
+	CodeAbsurdFigure     Code = "ABSURD_FIGURE"     // negative, huge or contradictory input
+	CodeDuplicateName    Code = "DUPLICATE_NAME"    // another member has that name
+	CodeWrongCluster     Code = "WRONG_CLUSTER"     // meant for another cluster
+	CodeTooMany          Code = "TOO_MANY"          // a bound of the State is reached
+	CodeRelieved         Code = "RELIEVED"          // the source no longer suffers (veto by its live figures)
+	CodeTargetBusy       Code = "TARGET_BUSY"       // the target suffers itself (veto by its live figures)
+	CodeNotReady         Code = "NOT_READY"         // a member has not announced the feature level
+)
+
+// Refusal is the answer to a command that the State did not take. It is a
+// result like any other: every replica computes the same one.
+type Refusal struct {
+	Code Code   `json:"code"`
+	Text string `json:"text"`
+}
+
+func (r *Refusal) Error() string { return string(r.Code) + ": " + r.Text }
+
+// RefusalOf returns the refusal inside err, or nil.
+func RefusalOf(err error) *Refusal {
+	var r *Refusal
+	errors.As(err, &r)
+	return r
+}
+
+func refuse(code Code, format string, args ...any) error {
+	return &Refusal{code, fmt.Sprintf(format, args...)}
+}
+
+// ErrFeatureLevel means that a command needs a feature level above the
+// State's or this binary's. A replica that meets it must stop applying:
+// skipping the command would fork the State.
+var ErrFeatureLevel = errors.New("command above the feature level of this replica")

@@ -1,0 +1,132 @@
+package cluster
+
+import (
+	"slices"
+	"time"
+)
+
+// Settings is the policy that the whole cluster shares: it lives in the
+// State, so hosts cannot drift apart.
+type Settings struct {
+	Policy  string  `json:"policy"`  // demand | half-difference | off
+	Profile Profile `json:"profile"` // how long an excess must last
+
+	Enter Ratio `json:"enter"` // pain above which a host's excess accumulates
+	Exit  Ratio `json:"exit"`  // pain below which the excess is forgotten
+
+	MinGain  Ratio         `json:"min_gain"` // a move must lower the predicted worst pain by this much
+	Cooldown time.Duration `json:"cooldown"` // a moved VM stays where it is for this long
+
+	PerHost    int `json:"per_host"`    // moves in flight that touch one host
+	PerCluster int `json:"per_cluster"` // moves in flight
+	PerHour    int `json:"per_hour"`    // automatic moves ordered within an hour
+	PerDay     int `json:"per_day"`     // automatic moves ordered within a day
+
+	ClaimWithin time.Duration `json:"claim_within"` // an order's deadline, from its decision
+	StartWindow time.Duration `json:"start_window"`
+	MoveBudget  time.Duration `json:"move_budget"`
+	// EvidenceWithin is how long an end may be silent after the job ended
+	// before the outcome is called unknown.
+	EvidenceWithin time.Duration `json:"evidence_within"`
+	Settle         time.Duration `json:"settle"`  // from a move's end to its verification
+	WarmUp         time.Duration `json:"warm_up"` // a new leader watches this long before it decides
+
+	FreezeAfter   int           `json:"freeze_after"`   // failed or unknown moves within FreezeWindow that freeze automation
+	FreezeWindow  time.Duration `json:"freeze_window"`  //
+	FreezeSilent  Ratio         `json:"freeze_silent"`  // share of hypervisors silent above which nothing moves
+	AllowUnlocked bool          `json:"allow_unlocked"` // move VMs whose disks have no lock
+}
+
+// Profile names how patient evenkeel is.
+type Profile string
+
+// The profiles. Steady: an excess must last three minutes. Fast: it fires
+// after 3 s at twice the threshold, after 15 s at 1.2 times.
+const (
+	ProfileSteady Profile = "steady"
+	ProfileFast   Profile = "fast"
+)
+
+// DefaultSettings are conservative: one move at a time, four an hour.
+func DefaultSettings() Settings {
+	return Settings{
+		Policy: "demand", Profile: ProfileSteady,
+		Enter: Percent(10), Exit: Percent(5), MinGain: Percent(2),
+		Cooldown: 30 * time.Minute,
+		PerHost:  1, PerCluster: 1, PerHour: 4, PerDay: 20,
+		ClaimWithin: 30 * time.Second, StartWindow: 30 * time.Second, MoveBudget: 10 * time.Minute,
+		EvidenceWithin: 30 * time.Second, Settle: 10 * time.Minute, WarmUp: 15 * time.Second,
+		FreezeAfter: 3, FreezeWindow: time.Hour, FreezeSilent: Percent(34),
+	}
+}
+
+// Check refuses settings that contradict themselves or would be dangerous.
+func (s Settings) Check() error {
+	durations := []struct {
+		name     string
+		d        time.Duration
+		min, max time.Duration
+	}{
+		{"cooldown", s.Cooldown, 0, 30 * 24 * time.Hour},
+		{"claim_within", s.ClaimWithin, time.Second, 10 * time.Minute},
+		{"start_window", s.StartWindow, time.Second, 10 * time.Minute},
+		{"move_budget", s.MoveBudget, time.Second, 24 * time.Hour},
+		{"evidence_within", s.EvidenceWithin, time.Second, 10 * time.Minute},
+		{"settle", s.Settle, time.Second, 24 * time.Hour},
+		{"warm_up", s.WarmUp, 0, 10 * time.Minute},
+		{"freeze_window", s.FreezeWindow, time.Minute, 7 * 24 * time.Hour},
+	}
+	for _, d := range durations {
+		if d.d < d.min || d.d > d.max {
+			return refuse(CodeAbsurdFigure, "setting %s is %v, must lie between %v and %v", d.name, d.d, d.min, d.max)
+		}
+	}
+	counts := []struct {
+		name     string
+		n        int
+		min, max int
+	}{
+		{"per_host", s.PerHost, 1, 16}, {"per_cluster", s.PerCluster, 1, 64},
+		{"per_hour", s.PerHour, 1, 10_000}, {"per_day", s.PerDay, 1, 100_000},
+		{"freeze_after", s.FreezeAfter, 1, 1000},
+	}
+	for _, c := range counts {
+		if c.n < c.min || c.n > c.max {
+			return refuse(CodeAbsurdFigure, "setting %s is %d, must lie between %d and %d", c.name, c.n, c.min, c.max)
+		}
+	}
+	switch {
+	case !slices.Contains([]string{"demand", "half-difference", "off"}, s.Policy):
+		return refuse(CodeAbsurdFigure, "setting policy is %.40q, must be demand, half-difference or off", s.Policy)
+	case s.Profile != ProfileSteady && s.Profile != ProfileFast:
+		return refuse(CodeAbsurdFigure, "setting profile is %.40q, must be steady or fast", s.Profile)
+	case s.Enter <= 0 || s.Enter > Whole || s.Exit <= 0 || s.Exit > s.Enter:
+		return refuse(CodeAbsurdFigure, "settings exit (%v) and enter (%v) must satisfy 0 < exit <= enter <= 100 %%", s.Exit, s.Enter)
+	case s.MinGain < 0 || s.MinGain > Whole || s.FreezeSilent <= 0 || s.FreezeSilent > Whole:
+		return refuse(CodeAbsurdFigure, "settings min_gain (%v) and freeze_silent (%v) must lie within 0..100 %%", s.MinGain, s.FreezeSilent)
+	}
+	return nil
+}
+
+// Sustained is the accumulated excess at which a host is worth relieving.
+func (s Settings) Sustained() time.Duration {
+	if s.Profile == ProfileFast {
+		return 3 * time.Second
+	}
+	return 3 * time.Minute
+}
+
+// excess is what an interval dt at a given pain adds to a host's accumulated
+// excess. Steady counts time above the threshold. Fast weighs it by how far
+// above: pain/enter − 1, at most 1, so that twice the threshold fires after
+// 3 s and 1.2 times after 15 s.
+func (s Settings) excess(pain Ratio, dt time.Duration) time.Duration {
+	if pain <= s.Enter {
+		return 0
+	}
+	if s.Profile == ProfileSteady {
+		return dt
+	}
+	over := min(pain-s.Enter, s.Enter)
+	return time.Duration(int64(dt) / 1000 * int64(over) / int64(s.Enter) * 1000)
+}
