@@ -246,8 +246,8 @@ func (s *State) freezeAfterFailures() {
 			bad++
 		}
 	}
-	if bad >= s.Settings.FreezeAfter && s.Frozen.Since == 0 {
-		s.Frozen = Frozen{s.Now, "too many moves failed or ended unknown; see `evenkeel history`"}
+	if bad >= s.Settings.FreezeAfter && (s.Frozen.Until != 0 || s.Frozen.Since == 0) {
+		s.Frozen = Frozen{Since: s.Now, Cause: "too many moves failed or ended unknown; see `evenkeel history`"}
 	}
 }
 

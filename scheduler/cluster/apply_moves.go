@@ -47,8 +47,8 @@ func (d *Decision) check(s *State) error {
 
 // record keeps a decision, folded into the newest one if it says the same.
 func (s *State) record(d Decision) {
-	if last, ok := s.decisions.get(s.LastDecision); ok && last.sameOutcome(d) {
-		last.Repeated++
+	if last, ok := s.decisions.get(s.LastDecision); ok && last.SameOutcome(d) {
+		last.Repeated += 1 + max(d.Repeated, 0)
 		last.LastAt, last.LastIndex = d.At, d.Index
 		last.Text, last.Proposed, last.Refused, last.Counts = d.Text, d.Proposed, d.Refused, d.Counts
 		s.decisions = s.decisions.set(s.LastDecision, last)
@@ -133,8 +133,8 @@ func (s *State) movable(o Order) (VM, error) {
 		return VM{}, refuse(CodeNotRunning, "VM %s is %s", vm.Name, vm.Run)
 	case vm.Migrating || vm.Incoming:
 		return VM{}, refuse(CodeMoveInFlight, "VM %s has a migration job that is not ours", vm.Name)
-	case vm.Lock == LockNone && !s.Settings.AllowUnlocked:
-		return VM{}, refuse(CodeNoDiskLock, "VM %s: a disk has no lock that both ends respect", vm.Name)
+	case vm.Lock != LockLockable && !s.Settings.AllowUnlocked:
+		return VM{}, refuse(CodeNoDiskLock, "VM %s: no disk lock keeps a second copy from running", vm.Name)
 	}
 	return vm, nil
 }

@@ -44,10 +44,20 @@ func (b Resume) apply(s *State, _ Meta, _ *Command) error {
 
 func (Freeze) kind() string { return "freeze" }
 
+// apply freezes, or prolongs a freeze that would expire earlier. A freeze
+// without an expiry stays what it is.
 func (b Freeze) apply(s *State, _ Meta, _ *Command) error {
-	if s.Frozen.Since == 0 {
-		s.Frozen = Frozen{s.Now, clip(b.Cause)}
+	if b.Until != 0 && (b.Until <= s.Now || b.Until.Sub(s.Now) > 24*time.Hour) {
+		return refuse(CodeAbsurdFigure, "freeze until %v, must lie ahead by at most a day", b.Until.Std())
 	}
+	since := s.Now
+	if s.Frozen.holds(s.Now) {
+		if s.Frozen.Until == 0 || b.Until != 0 && b.Until <= s.Frozen.Until {
+			return nil
+		}
+		since = s.Frozen.Since
+	}
+	s.Frozen = Frozen{Since: since, Until: b.Until, Cause: clip(b.Cause)}
 	return nil
 }
 

@@ -155,6 +155,7 @@ type (
 	// Freeze is evenkeel's own brake; it never overwrites the operator's mode.
 	Freeze struct {
 		Cause string `json:"cause"`
+		Until Time   `json:"until,omitempty"` // 0: until an operator resumes
 	}
 
 	// SetSettings replaces the shared policy.

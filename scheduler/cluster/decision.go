@@ -53,9 +53,9 @@ type CodeCount struct {
 // MaxCandidates bounds the refused candidates that a decision keeps.
 const MaxCandidates = 20
 
-// sameOutcome says whether o can be folded into d: nothing moved, for the
+// SameOutcome says whether o can be folded into d: nothing moved, for the
 // same reason, for the same candidate.
-func (d Decision) sameOutcome(o Decision) bool {
+func (d Decision) SameOutcome(o Decision) bool {
 	return d.Result != ResultMoved && d.Result == o.Result && d.Code == o.Code && d.Mode == o.Mode &&
 		d.Policy == o.Policy && d.Trigger == o.Trigger && d.Leader == o.Leader && d.Term == o.Term &&
 		sameCandidate(d.Proposed, o.Proposed) && sameCandidate(d.Refused, o.Refused)

@@ -57,8 +57,12 @@ type Paused struct {
 // Frozen is evenkeel's own stop.
 type Frozen struct {
 	Since Time   `json:"since"`
+	Until Time   `json:"until,omitempty"` // 0: until an operator resumes
 	Cause string `json:"cause"`
 }
+
+// holds says whether a freeze is in force.
+func (f Frozen) holds(now Time) bool { return f.Since != 0 && (f.Until == 0 || f.Until > now) }
 
 // Place says which hosts report a VM. More than one without a live move is an
 // alarm: the VM is not touched.
@@ -236,7 +240,7 @@ func (s State) Holding() *Refusal {
 		return &Refusal{CodeModeOff, "mode is off"}
 	case s.Paused.Until > s.Now:
 		return &Refusal{CodePaused, fmt.Sprintf("paused by %s until %s", s.Paused.By, s.Paused.Until.Std().Format(time.RFC3339))}
-	case s.Frozen.Since != 0:
+	case s.Frozen.holds(s.Now):
 		return &Refusal{CodeFrozen, "frozen: " + s.Frozen.Cause}
 	case s.Now.Sub(s.TermSince) < s.Settings.WarmUp:
 		return &Refusal{CodeWarmUp, fmt.Sprintf("term %d is young: a new leader watches for %v first", s.Term, s.Settings.WarmUp)}
