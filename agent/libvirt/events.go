@@ -3,6 +3,7 @@ package libvirt
 import (
 	"context"
 	"fmt"
+	"time"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
 
@@ -30,9 +31,9 @@ func (h *Host) Events(ctx context.Context) (<-chan agent.GuestEvent, error) {
 		end()
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	lifecycle, err := subscribe(ctx, c, h)
+	lifecycle, err := subscribe(ctx, c, h.cfg.CallTimeout)
 	if err != nil {
-		c.close()
+		hangUp(c, lifecycle)
 		end()
 		return nil, fmt.Errorf("%s: %w", what, translate(err))
 	}
@@ -43,17 +44,26 @@ func (h *Host) Events(ctx context.Context) (<-chan agent.GuestEvent, error) {
 		stop := context.AfterFunc(ctx, func() { c.wire.Close() })
 		defer stop()
 		relay(ctx, lifecycle, out)
-		c.close()
-		for range lifecycle { // go-libvirt's goroutine may still hold one
-		}
+		hangUp(c, lifecycle)
 	}()
 	return out, nil
 }
 
+// hangUp ends the connection and with it the subscription, whose goroutine
+// may still hold an event.
+func hangUp(c *conn, lifecycle <-chan golibvirt.DomainEventLifecycleMsg) {
+	c.close()
+	if lifecycle == nil {
+		return
+	}
+	for range lifecycle {
+	}
+}
+
 // subscribe gives go-libvirt a context that never ends: cancelling its
 // subscription can deadlock, so the connection is closed instead.
-func subscribe(ctx context.Context, c *conn, h *Host) (<-chan golibvirt.DomainEventLifecycleMsg, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.cfg.CallTimeout)
+func subscribe(ctx context.Context, c *conn, limit time.Duration) (<-chan golibvirt.DomainEventLifecycleMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var ch <-chan golibvirt.DomainEventLifecycleMsg
 	err := c.do(ctx, func(lv *golibvirt.Libvirt) error {
@@ -61,7 +71,7 @@ func subscribe(ctx context.Context, c *conn, h *Host) (<-chan golibvirt.DomainEv
 		ch, err = lv.LifecycleEvents(context.Background())
 		return err
 	})
-	if err == nil && !c.usable() {
+	if err == nil && c.spoiled {
 		err = context.Cause(ctx)
 	}
 	return ch, err

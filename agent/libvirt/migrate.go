@@ -35,24 +35,26 @@ func (h *Host) Migrate(ctx context.Context, r agent.MigrateRequest) error {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	defer c.close()
-	err = c.do(ctx, func(lv *golibvirt.Libvirt) error {
-		dom, err := lookup(lv, id)
-		if err != nil {
-			return err
-		}
-		if r.MaxDowntime > 0 {
-			// There is no migration parameter for it: QEMU keeps it until it is set again.
-			if err := lv.DomainMigrateSetMaxDowntime(dom, uint64(r.MaxDowntime/time.Millisecond), 0); err != nil {
-				return fmt.Errorf("set the longest downtime: %w", err)
-			}
-		}
-		_, err = lv.DomainMigratePerform3Params(dom, golibvirt.OptString{r.PeerURI}, params, nil, migrateFlags(r))
-		return err
-	})
+	err = c.do(ctx, func(lv *golibvirt.Libvirt) error { return perform(lv, id, r, params) })
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, translate(err))
 	}
 	return nil
+}
+
+func perform(lv *golibvirt.Libvirt, vm golibvirt.UUID, r agent.MigrateRequest, params []golibvirt.TypedParam) error {
+	dom, err := lookup(lv, vm)
+	if err != nil {
+		return err
+	}
+	if r.MaxDowntime > 0 {
+		// There is no migration parameter for it: QEMU keeps it until it is set again.
+		if err := lv.DomainMigrateSetMaxDowntime(dom, uint64(r.MaxDowntime/time.Millisecond), 0); err != nil {
+			return err
+		}
+	}
+	_, err = lv.DomainMigratePerform3Params(dom, golibvirt.OptString{r.PeerURI}, params, nil, migrateFlags(r))
+	return err
 }
 
 func migrateFlags(r agent.MigrateRequest) golibvirt.DomainMigrateFlags {
