@@ -66,6 +66,9 @@ type Guest struct {
 	MaxMemoryBytes int64 // current maximum (libvirt's <memory>), what admission counts
 	Persistent     bool
 	Migrating      bool   // a migration job, ours or another's, was running at the time of listing
+	Incoming       bool   // paused here by an incoming migration: it lives elsewhere until that ends
+	Diskless       bool   // it has no writable disk
+	DisksLocked    bool   // it has writable disks, and each has a lock that both ends of a migration respect
 	Order          string // id of the order that stamped it last, "" if none
 }
 

@@ -109,18 +109,19 @@ func (x *Executor) start(ctx context.Context, d *duty, target cluster.Member, v 
 	if err := x.note(m, PhaseRunning); err != nil {
 		return x.report(ctx, m, err.Error(), false)
 	}
-	return x.migrate(ctx, d, target)
+	return x.migrate(ctx, d, target, int64(v.Settings.Bandwidth))
 }
 
 // migrate calls libvirt and stays with the job until it is over. The call
 // outlives the daemon's wish to stop: libvirt goes on without its client.
-func (x *Executor) migrate(ctx context.Context, d *duty, target cluster.Member) error {
+func (x *Executor) migrate(ctx context.Context, d *duty, target cluster.Member, bandwidth int64) error {
 	m := d.move()
 	x.log.Info("migration begins", "move", m.ID, "vm", m.VMName, "target", target.Name)
 	result := make(chan error, 1)
 	x.wg.Go(func() {
 		result <- x.cfg.Hypervisor.Migrate(ctx, MigrateRequest{
-			VM: m.VM, PeerURI: target.MigrationPeerURI, MigrateURI: target.MigrationURI, Persist: x.persistent(m.VM),
+			VM: m.VM, PeerURI: target.MigrationPeerURI, MigrateURI: target.MigrationURI,
+			BandwidthBytesPerSec: bandwidth, Persist: x.persistent(m.VM),
 		})
 	})
 	aborted := x.accompany(ctx, d, func() bool { return len(result) > 0 })

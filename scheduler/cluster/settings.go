@@ -25,6 +25,8 @@ type Settings struct {
 	ClaimWithin time.Duration `json:"claim_within"` // an order's deadline, from its decision
 	StartWindow time.Duration `json:"start_window"`
 	MoveBudget  time.Duration `json:"move_budget"`
+	// Bandwidth caps each migration's stream; 0 leaves it to libvirt.
+	Bandwidth BytesPerSecond `json:"bandwidth"`
 	// EvidenceWithin is how long an end may be silent after the job ended
 	// before the outcome is called unknown.
 	EvidenceWithin time.Duration `json:"evidence_within"`
@@ -102,6 +104,8 @@ func (s Settings) Check() error {
 		return refuse(CodeAbsurdFigure, "setting profile is %.40q, must be steady or fast", s.Profile)
 	case s.Enter <= 0 || s.Enter > Whole || s.Exit <= 0 || s.Exit > s.Enter:
 		return refuse(CodeAbsurdFigure, "settings exit (%v) and enter (%v) must satisfy 0 < exit <= enter <= 100 %%", s.Exit, s.Enter)
+	case s.Bandwidth != 0 && (s.Bandwidth < BytesPerSecond(MiB) || s.Bandwidth > BytesPerSecond(maxMemory)):
+		return refuse(CodeAbsurdFigure, "setting bandwidth is %d bytes/s, must be 0 or at least 1 MiB/s", s.Bandwidth)
 	case s.MinGain < 0 || s.MinGain > Whole || s.FreezeSilent <= 0 || s.FreezeSilent > Whole:
 		return refuse(CodeAbsurdFigure, "settings min_gain (%v) and freeze_silent (%v) must lie within 0..100 %%", s.MinGain, s.FreezeSilent)
 	}

@@ -1,0 +1,328 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+// Config is what an Agent needs.
+type Config struct {
+	Member     cluster.Member // what this host announces of itself
+	Hypervisor Hypervisor
+	Meter      Meter
+	Busy       func() (ns uint64, err error) // time that the CPUs for VMs have been busy since boot
+	Uplink     Uplink
+	Journal    *Journal
+	Uptime     func() time.Duration // CLOCK_BOOTTIME
+	Now        func() time.Time     // this host's clock
+	Logger     *slog.Logger
+}
+
+// Agent measures one host, publishes its load and carries out its moves.
+type Agent struct {
+	cfg  Config
+	log  *slog.Logger
+	exec *Executor
+
+	mu       sync.Mutex
+	guests   []Guest
+	libvirt  error // why the last listing failed, nil if it did not
+	view     cluster.View
+	register *register
+	window   window
+	live     Live
+	relisted chan struct{}
+}
+
+// The beats: a quiet host speaks every four seconds and promises five, a host
+// that suffers or has a move in flight speaks every second and promises two.
+// The slack between beat and promise keeps one late second from counting.
+const (
+	sampleEvery  = time.Second
+	quietBeat    = 4 * time.Second
+	quietPromise = 5 * time.Second
+	hotPromise   = 2 * time.Second
+	relistEvery  = 5 * time.Second
+)
+
+// New makes an agent; Run runs it.
+func New(cfg Config) *Agent {
+	a := &Agent{
+		cfg: cfg, log: cfg.Logger.With("part", "agent"),
+		register: newRegister(cfg.Member.Incarnation), relisted: make(chan struct{}, 1),
+		libvirt: ErrDisconnected,
+	}
+	a.live.Load.Source = cluster.SourceNone
+	a.exec = NewExecutor(ExecutorConfig{
+		Member: cfg.Member.ID, Incarnation: cfg.Member.Incarnation, Hypervisor: cfg.Hypervisor, Uplink: cfg.Uplink,
+		Journal: cfg.Journal, Live: a.Live, Uptime: cfg.Uptime, Logger: cfg.Logger,
+	})
+	return a
+}
+
+// Run measures and obeys until ctx ends, and waits for all that it started.
+func (a *Agent) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	views := make(chan cluster.View, 1)
+	wg.Go(func() { a.watchGuests(ctx) })
+	wg.Go(func() { a.relay(ctx, views) })
+	wg.Go(func() { a.exec.Serve(ctx, views) })
+	a.measure(ctx)
+	wg.Wait()
+}
+
+// Live is what this host knows of itself at this moment.
+func (a *Agent) Live() Live {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.live
+}
+
+// relay keeps the newest view for the measuring side, announces this member
+// where the State does not know its present start, and hands views on.
+func (a *Agent) relay(ctx context.Context, out chan cluster.View) {
+	defer close(out)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case v, ok := <-a.cfg.Uplink.Views():
+			if !ok {
+				return
+			}
+			a.see(v)
+			if v.Announced != a.cfg.Member.Incarnation {
+				a.announce(ctx, v.Cluster)
+			}
+			select { // latest wins
+			case <-out:
+			default:
+			}
+			out <- v
+		}
+	}
+}
+
+func (a *Agent) see(v cluster.View) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if r := v.Refused; r != nil && (a.view.Refused == nil || *r != *a.view.Refused) {
+		a.log.Warn("a load snapshot was refused", "code", r.Code, "why", r.Text)
+	}
+	a.view = v
+}
+
+func (a *Agent) announce(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	err := commit(ctx, a.cfg.Uplink, cluster.Announce{Cluster: id, Member: a.cfg.Member})
+	if err != nil {
+		a.log.Warn("announcement", "err", err)
+	}
+}
+
+// watchGuests lists the VMs at every lifecycle event and every few seconds,
+// since events can be lost, and tries again when libvirt goes away.
+func (a *Agent) watchGuests(ctx context.Context) {
+	for ctx.Err() == nil {
+		events, err := a.cfg.Hypervisor.Events(ctx)
+		if err != nil {
+			events = nil // a nil channel never delivers: the ticker alone lists
+		}
+		a.listWhile(ctx, events)
+	}
+}
+
+// listWhile lists until the event stream breaks off, or once after a pause if
+// there is none.
+func (a *Agent) listWhile(ctx context.Context, events <-chan GuestEvent) {
+	ticker := time.NewTicker(relistEvery)
+	defer ticker.Stop()
+	for {
+		a.list(ctx)
+		if events == nil {
+			pause(ctx, sampleEvery)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case _, ok := <-events:
+			if !ok {
+				return
+			}
+			drain(events)
+		}
+	}
+}
+
+// drain takes the events that came with the first: one listing answers all.
+func drain(events <-chan GuestEvent) {
+	for {
+		select {
+		case _, ok := <-events:
+			if !ok {
+				return
+			}
+		default:
+			return
+		}
+	}
+}
+
+func (a *Agent) list(ctx context.Context) {
+	asked, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	guests, err := a.cfg.Hypervisor.Guests(asked)
+	if ctx.Err() != nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if (err == nil) != (a.libvirt == nil) {
+		a.log.Info("libvirt", "reachable", err == nil, "err", err)
+	}
+	if a.libvirt = err; err != nil {
+		return // what was known stays: QEMU lives on without libvirtd
+	}
+	slices.SortFunc(guests, func(x, y Guest) int { return cmp.Compare(x.UUID, y.UUID) })
+	a.guests = guests
+	if a.register.update(guests, a.arriving) {
+		select {
+		case a.relisted <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// arriving says whether a move of ours is bringing the VM here.
+func (a *Agent) arriving(vm string) bool {
+	return slices.ContainsFunc(a.view.Moves, func(m cluster.Move) bool { return m.VM == vm && m.Target == a.cfg.Member.ID })
+}
+
+// measure samples every second and publishes at the beat.
+func (a *Agent) measure(ctx context.Context) {
+	ticker := time.NewTicker(sampleEvery)
+	defer ticker.Stop()
+	var seq uint64
+	var published time.Duration
+	for {
+		now := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			a.sample()
+		case <-a.relisted:
+			now = true
+		}
+		hot := a.hot()
+		due := a.cfg.Uptime()-published >= quietBeat-sampleEvery/2
+		if !now && !hot && !due {
+			continue
+		}
+		seq++
+		published = a.cfg.Uptime()
+		a.cfg.Uplink.Publish(a.snapshot(seq, hot))
+	}
+}
+
+// sample reads every counter once and refreshes the live figures.
+func (a *Agent) sample() {
+	a.mu.Lock()
+	guests := a.guests
+	a.mu.Unlock()
+	if err := a.cfg.Meter.Follow(guests); err != nil {
+		a.log.Debug("some threads are not counted", "err", err)
+	}
+	reading, err := a.cfg.Meter.Read()
+	busy, busyErr := a.cfg.Busy()
+	if err := errors.Join(err, busyErr); err != nil {
+		a.log.Error("sample", "err", err)
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.window.add(sample{reading, busy})
+	a.refresh(hotPromise)
+}
+
+// refresh recomputes the live figures; a.mu is held.
+func (a *Agent) refresh(promise time.Duration) {
+	a.live = Live{
+		Load: a.window.load(hostFacts{
+			cpus: a.cfg.Member.CPUs, memory: a.cfg.Member.Memory, inventory: a.register.now,
+			source: a.cfg.Meter.Source(), takenAt: a.cfg.Now(), nextIn: promise,
+		}),
+		Inventory: a.register.now, MemoryUse: memoryUse(a.register.now.VMs), Connected: a.libvirt == nil,
+	}
+}
+
+// hot says whether the leader should hear from this host every second.
+func (a *Agent) hot() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	l := a.live.Load
+	enter := a.view.Settings.Enter
+	return len(a.view.Moves) > 0 || enter > 0 && cluster.Pain(l.Steal, l.StealMax) >= enter
+}
+
+// snapshot is the newest window, with the inventory unless the State has it.
+func (a *Agent) snapshot(seq uint64, hot bool) cluster.Snapshot {
+	promise := quietPromise
+	if hot {
+		promise = hotPromise
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refresh(promise)
+	s := cluster.Snapshot{Host: a.cfg.Member.ID, Incarnation: a.cfg.Member.Incarnation, Sequence: seq, Load: a.live.Load}
+	if inv := a.register.now; inv.Revision != 0 && a.view.Inventory != inv.Revision {
+		s.Inventory = &inv
+	}
+	return s
+}
+
+// Counters are one VM's raw counters as of this moment.
+type Counters struct {
+	VM        string // UUID
+	Name      string
+	Threads   []int // ids of the vCPU threads, by vCPU
+	RunNS     uint64
+	WaitNS    uint64
+	Waits     uint64
+	Source    cluster.Source
+	Since     time.Time // when counting began
+	SampledAt time.Time
+}
+
+// Counters reads the raw counters of every VM here now.
+func (a *Agent) Counters() ([]Counters, error) {
+	reading, err := a.cfg.Meter.Read()
+	if err != nil {
+		return nil, err
+	}
+	now := a.cfg.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var out []Counters
+	for _, g := range a.guests {
+		v, ok := reading.VMs[g.UUID]
+		if !ok {
+			continue
+		}
+		out = append(out, Counters{
+			VM: g.UUID, Name: g.Name, Threads: slices.Clone(g.VCPUThreads), RunNS: v.RunNS, WaitNS: v.WaitNS, Waits: v.Waits,
+			Source: a.cfg.Meter.Source(), Since: v.Since, SampledAt: now,
+		})
+	}
+	return out, nil
+}

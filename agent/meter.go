@@ -1,0 +1,50 @@
+package agent
+
+import (
+	"time"
+
+	"github.com/evenkeel/evenkeel/bpf"
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+// Meter counts what the threads of VMs run and wait.
+type Meter interface {
+	// Follow makes these the VMs that are counted. It is called every second,
+	// since threads come and go; a VM whose counting cannot begin is left out
+	// of the next readings, and the errors say why.
+	Follow(guests []Guest) error
+	// Read gives the counters of every VM that is followed.
+	Read() (Reading, error)
+	Source() cluster.Source
+	Close() error
+}
+
+// Reading is every counter at one moment.
+type Reading struct {
+	At   time.Duration // CLOCK_BOOTTIME
+	Lost uint64        // events dropped since the meter was opened
+	VMs  map[string]VMReading
+}
+
+// VMReading holds one VM's counters. None of them ever falls while Since
+// stays the same.
+type VMReading struct {
+	Since  time.Time // when counting began: the epoch of the counters
+	RunNS  uint64    // Σ over vCPU threads, ended ones included
+	WaitNS uint64
+	Waits  uint64
+	Others uint64 // ns that its other threads ran
+	VCPUs  []VCPUReading
+}
+
+// VCPUReading holds the counters of one vCPU's present thread.
+type VCPUReading struct {
+	TID     int
+	RunNS   uint64
+	WaitNS  uint64
+	Waits   uint64
+	Latency bpf.Histogram // empty if the source has no distribution
+	// AuditNS is the kernel's own run_delay of the thread (schedstat), read
+	// beside the above: the measurement's books are checked against it.
+	AuditNS uint64
+}

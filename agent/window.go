@@ -1,0 +1,188 @@
+package agent
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/evenkeel/evenkeel/bpf"
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+// WindowLength is the sliding window over which a load snapshot speaks.
+const WindowLength = 10 * time.Second
+
+// minWindow is how much of a window a VM must have been seen for before its
+// figures are worth anything.
+const minWindow = 2 * time.Second
+
+// sample is one second's raw counters; it never leaves the host.
+type sample struct {
+	reading Reading
+	busyNS  uint64 // of the CPUs that VMs may use
+}
+
+// window keeps the samples of the last WindowLength.
+type window struct{ samples []sample }
+
+// add appends a sample and forgets those that are no longer needed. A clock
+// that ran backwards or a gap longer than the window begins a new one.
+func (w *window) add(s sample) {
+	if n := len(w.samples); n > 0 {
+		if gap := s.reading.At - w.samples[n-1].reading.At; gap <= 0 || gap > WindowLength {
+			w.samples = nil
+		}
+	}
+	w.samples = append(w.samples, s)
+	for len(w.samples) > 2 && s.reading.At-w.samples[1].reading.At >= WindowLength {
+		w.samples = slices.Delete(w.samples, 0, 1)
+	}
+}
+
+// host is what the figures of a host are put together from.
+type hostFacts struct {
+	cpus      cluster.MilliCPU
+	memory    cluster.Bytes
+	inventory cluster.Inventory
+	source    cluster.Source
+	takenAt   time.Time
+	nextIn    time.Duration
+}
+
+// load makes the windowed figures. Before there are two samples there is
+// nothing to say, and the source is none.
+func (w *window) load(f hostFacts) cluster.Load {
+	l := cluster.Load{
+		TakenAt: cluster.TimeOf(f.takenAt), Window: time.Second, NextIn: f.nextIn, Inventory: f.inventory.Revision,
+		Source: cluster.SourceNone, CPUs: f.cpus, Memory: f.memory,
+	}
+	n := len(w.samples)
+	if n < 2 {
+		return l
+	}
+	first, last := w.samples[0], w.samples[n-1]
+	l.Window = last.reading.At - first.reading.At
+	l.Source = f.source
+	l.Lost = less(last.reading.Lost, first.reading.Lost)
+	l.Use = min(perWall(less(last.busyNS, first.busyNS), l.Window), f.cpus)
+
+	var sum totals
+	for _, vm := range f.inventory.VMs {
+		if vm.Incoming || vm.Run != cluster.RunRunning {
+			continue
+		}
+		if v, t, ok := w.vm(vm); ok {
+			l.VMs = append(l.VMs, v)
+			sum.add(t)
+			l.StealMax = max(l.StealMax, v.StealMax)
+		}
+	}
+	l.Steal = ratio(sum.waitNS, sum.wallNS)
+	l.BookError = sum.bookError()
+	l.Overhead = max(l.Use-sum.use, 0)
+	return l
+}
+
+// totals are sums over the VMs of a host.
+type totals struct {
+	waitNS, wallNS, auditNS, offNS uint64
+	use                            cluster.MilliCPU
+}
+
+func (t *totals) add(o totals) {
+	t.waitNS += o.waitNS
+	t.wallNS += o.wallNS
+	t.auditNS += o.auditNS
+	t.offNS += o.offNS
+	t.use += o.use
+}
+
+// bookError is how far the measured waits are off the kernel's own, as a
+// share of them; short waits prove nothing, since the two are not read at the
+// same instant.
+func (t totals) bookError() cluster.Ratio {
+	if t.auditNS < uint64(100*time.Millisecond) {
+		return 0
+	}
+	return min(ratio(t.offNS, t.auditNS), cluster.Whole)
+}
+
+// vm makes one VM's figures from the part of the window in which it was there
+// with the same threads.
+func (w *window) vm(vm cluster.VM) (v cluster.VMLoad, t totals, ok bool) {
+	last := w.samples[len(w.samples)-1]
+	now, seen := last.reading.VMs[vm.UUID]
+	if !seen || len(now.VCPUs) == 0 {
+		return v, t, false
+	}
+	then, span, ok := w.since(vm.UUID, now)
+	if !ok || span < minWindow {
+		return v, t, false
+	}
+	v.Slot = vm.Slot
+	var latency bpf.Histogram
+	var demand time.Duration
+	for i, c := range now.VCPUs {
+		p := then.VCPUs[i]
+		run, wait := less(c.RunNS, p.RunNS), less(c.WaitNS, p.WaitNS)
+		sleep := span - time.Duration(min(run+wait, uint64(span)))
+		demand += cluster.Demand(time.Duration(run), time.Duration(wait), sleep)
+		v.StealMax = max(v.StealMax, ratio(wait, uint64(span)))
+		latency = latency.Add(c.Latency.Sub(p.Latency))
+		audit := less(c.AuditNS, p.AuditNS)
+		t.waitNS += wait
+		t.wallNS += uint64(span)
+		t.auditNS += audit
+		t.offNS += max(audit, wait) - min(audit, wait)
+		v.Run += perWall(run, span)
+	}
+	v.Wait = perWall(t.waitNS, span)
+	v.Others = perWall(less(now.Others, then.Others), span)
+	v.Demand = perWall(uint64(demand), span)
+	v.Steal = ratio(t.waitNS, t.wallNS)
+	v.P50, v.P99, v.P999 = latency.Quantile(0.50), latency.Quantile(0.99), latency.Quantile(0.999)
+	t.use = v.Run + v.Others
+	return v, t, true
+}
+
+// since finds the oldest sample that counted the same vCPU threads of the VM
+// from the same epoch.
+func (w *window) since(uuid string, now VMReading) (then VMReading, span time.Duration, ok bool) {
+	last := w.samples[len(w.samples)-1]
+	for _, s := range w.samples {
+		r, seen := s.reading.VMs[uuid]
+		if seen && r.Since.Equal(now.Since) && sameThreads(r, now) {
+			return r, last.reading.At - s.reading.At, true
+		}
+	}
+	return then, 0, false
+}
+
+func sameThreads(a, b VMReading) bool {
+	return slices.EqualFunc(a.VCPUs, b.VCPUs, func(x, y VCPUReading) bool { return x.TID == y.TID })
+}
+
+// less subtracts counters; one that fell (which none should) counts as 0.
+func less(a, b uint64) uint64 {
+	if a < b {
+		return 0
+	}
+	return a - b
+}
+
+// perWall turns a time within a span into thousandths of a CPU, rounded.
+func perWall(ns uint64, span time.Duration) cluster.MilliCPU {
+	if span <= 0 {
+		return 0
+	}
+	return cluster.MilliCPU(math.Round(float64(ns) * 1000 / float64(span)))
+}
+
+// ratio is a share in parts per million, rounded, at most the whole: waits
+// that ended in the window may have begun before it.
+func ratio(part, whole uint64) cluster.Ratio {
+	if whole == 0 {
+		return 0
+	}
+	return min(cluster.Ratio(math.Round(float64(part)*1e6/float64(whole))), cluster.Whole)
+}
