@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/evenkeel/evenkeel/agent"
+	"github.com/evenkeel/evenkeel/agent/procfs"
+	"github.com/evenkeel/evenkeel/cmd/internal/config"
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+// uptime is CLOCK_BOOTTIME: it runs on while the host is suspended.
+func uptime() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		panic(fmt.Sprintf("CLOCK_BOOTTIME: %v", err)) // exists since Linux 2.6.39
+	}
+	return time.Duration(t.Nano())
+}
+
+// capacity is what VMs may use of this host: as configured, else what
+// libvirt's slice allows and memory less a reserve for the host itself.
+func capacity(cfg config.Config, proc procfs.Reader, log *slog.Logger) (procfs.CPUs, cluster.Bytes, error) {
+	cpus, from := cfg.Host.CPUs, "host.cpus"
+	if len(cpus) == 0 {
+		var err error
+		if cpus, from, err = proc.GuestCPUs(0); err != nil {
+			return nil, 0, fmt.Errorf("CPUs for VMs: %w; set host.cpus", err)
+		}
+	}
+	memory := cfg.Host.Memory
+	if memory == 0 {
+		m, err := proc.Memory()
+		if err != nil {
+			return nil, 0, fmt.Errorf("memory for VMs: %w; set host.memory", err)
+		}
+		total := cluster.Bytes(m.TotalBytes)
+		memory = total - max(2*cluster.GiB, total/20)
+		if memory <= 0 {
+			return nil, 0, fmt.Errorf("memory for VMs: %v less the host's reserve of 2 GiB leaves nothing; set host.memory", total)
+		}
+	}
+	log.Info("capacity for VMs", "cpus", cpus.String(), "from", from, "memory", memory)
+	return cpus, memory, nil
+}
+
+// busy sums the time in which the CPUs ran anything at all.
+func busy(proc procfs.Reader, cpus procfs.CPUs) func() (uint64, error) {
+	return func() (uint64, error) {
+		times, err := proc.CPUTimes()
+		if err != nil {
+			return 0, err
+		}
+		var sum uint64
+		for _, t := range times {
+			if cpus.Has(t.CPU) {
+				sum += t.BusyNS()
+			}
+		}
+		return sum, nil
+	}
+}
+
+// openMeter prefers the probe; without it the kernel's sums remain.
+func openMeter(proc procfs.Reader, log *slog.Logger) agent.Meter {
+	m, err := agent.OpenProbeMeter(proc, uptime, time.Now, log)
+	if err == nil {
+		return m
+	}
+	log.Warn("no eBPF probe: waits come from schedstat, without their distribution", "err", err)
+	return agent.NewSchedstatMeter(proc, uptime, time.Now)
+}
