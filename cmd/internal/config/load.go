@@ -1,0 +1,127 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// maxFile bounds a configuration file, in bytes. A real one has under 2 KiB.
+const maxFile = 64 << 10
+
+// Load reads and checks the file. What is wrong in it comes back as
+// [Problems].
+func Load(path string) (Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: %w; deploy/agent.yaml.example is one to start from", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: host name: %w", err)
+	}
+	return parse(path, data, hostname)
+}
+
+// parse is [Load] without the machine.
+func parse(path string, data []byte, hostname string) (Config, error) {
+	src := newSource(path, data)
+	root := src.document(data)
+	if err := src.err(); err != nil {
+		return Config{}, err
+	}
+	cfg := defaults(hostname)
+	src.decode(root, &cfg)
+	cfg.derive()
+	src.check(&cfg)
+	if err := src.err(); err != nil {
+		return Config{}, err
+	}
+	return cfg, nil
+}
+
+// document returns the file's one YAML document.
+func (s *source) document(data []byte) *yaml.Node {
+	switch {
+	case len(data) > maxFile:
+		s.blameAt(position{}, "", "it should be a page long; deploy/agent.yaml.example is one to start from", "the file is larger than %d bytes", maxFile)
+		return nil
+	case !utf8.Valid(data):
+		s.blameAt(position{}, "", "save it as UTF-8", "the file is not UTF-8 text")
+		return nil
+	}
+	var doc yaml.Node
+	err := yaml.Load(data, &doc)
+	var broken *yaml.LoadError
+	switch {
+	case errors.As(err, &broken) && broken.Mark.Line > 0:
+		pos := position{broken.Mark.Line, broken.Mark.Column}
+		s.blameAt(pos, "", "check indentation, quotes and brackets here and on the lines above; tabs cannot indent", "not YAML: %s", broken.Message)
+	case doc.Kind == 0: // the parser says so without a place
+		s.blameAt(position{}, "", "deploy/agent.yaml.example is one to start from", "the file is empty")
+	case err != nil:
+		s.blameAt(position{}, "", "keep one, without a line of --- after it", "the file has more than one YAML document")
+	case doc.Content[0].Kind != yaml.MappingNode:
+		root := doc.Content[0]
+		s.blameAt(position{root.Line, root.Column}, "", "write KEY: VALUE lines", "expected keys and values, found %s", describe(root))
+	default:
+		return doc.Content[0]
+	}
+	return nil
+}
+
+// decode fills cfg with what the file has. The order is that of
+// deploy/agent.yaml.example.
+func (s *source) decode(root *yaml.Node, cfg *Config) {
+	top := newSection(s, "", root)
+	text(top, "role", &cfg.Role)
+
+	host := top.section("host")
+	host.text("name", &cfg.Host.Name)
+	host.cpus("cpus", &cfg.Host.CPUs)
+	host.size("memory", &cfg.Host.Memory)
+	host.done()
+
+	cluster := top.section("cluster")
+	cluster.text("id", &cfg.Cluster.ID)
+	cluster.list("peers", &cfg.Cluster.Peers)
+	cluster.number("bootstrapExpect", &cfg.Cluster.BootstrapExpect)
+	cluster.done()
+
+	top.addresses("listen", &cfg.Listen)
+	top.addresses("advertise", &cfg.Advertise)
+
+	tls := top.section("tls")
+	tls.text("ca", &cfg.TLS.CA)
+	tls.text("cert", &cfg.TLS.Cert)
+	tls.text("key", &cfg.TLS.Key)
+	tls.done()
+
+	libvirt := top.section("libvirt")
+	libvirt.text("socket", &cfg.Libvirt.Socket)
+	libvirt.done()
+
+	migration := top.section("migration")
+	text(migration, "transport", &cfg.Migration.Transport)
+	migration.text("address", &cfg.Migration.Address)
+	migration.done()
+
+	top.text("stateDir", &cfg.StateDir)
+	top.text("socket", &cfg.Socket)
+
+	log := top.section("log")
+	log.level("level", &cfg.Log.Level)
+	log.done()
+
+	top.flag("lab", &cfg.Lab)
+	top.done()
+}
