@@ -260,11 +260,11 @@ type peer struct {
 type peerRequest struct{ Op, VM string }
 
 type peerReply struct {
-	PID       int // of libvirtd
-	Guests    []agent.Guest
-	Sighting  agent.Sighting
-	Completed agent.Job
-	Err       string
+	PID      int // of libvirtd
+	Guests   []agent.Guest
+	Sighting agent.Sighting
+	Job      agent.Job
+	Err      string
 }
 
 func startPeer(t *testing.T) *peer {
@@ -343,8 +343,10 @@ func answer(ctx context.Context, h *Host, d *daemon, q peerRequest) (r peerReply
 		r.Guests, err = h.Guests(ctx)
 	case "look":
 		r.Sighting, err = h.Look(ctx, q.VM)
+	case "job":
+		r.Job, err = h.Job(ctx, q.VM)
 	case "completed":
-		r.Completed, err = h.CompletedJob(ctx, q.VM)
+		r.Job, err = h.CompletedJob(ctx, q.VM)
 	case "create":
 		err = h.startGuest(ctx, guestXML("twin", q.VM, 1))
 	case "destroy":

@@ -53,13 +53,15 @@ func (h *Host) job(ctx context.Context, vm golibvirt.UUID) (agent.Job, error) {
 }
 
 // refused is libvirt's answer to a question about the job of a VM that is not
-// active or whose migration comes in: one code for both.
+// active, or whose migration comes in. libvirt 9 gives the latter a code of
+// its own, older ones don't.
 func refused(err error) bool {
 	var e golibvirt.Error
-	return errors.As(err, &e) && e.Code == uint32(golibvirt.ErrOperationInvalid)
+	return errors.As(err, &e) &&
+		(e.Code == uint32(golibvirt.ErrOperationInvalid) || e.Code == uint32(golibvirt.ErrOperationUnsupported))
 }
 
-// active tells those two apart, without reading the message, which may be
+// active tells the two apart, without reading the message, which may be
 // translated: an active VM about whose job libvirt won't speak is coming in.
 func active(lv *golibvirt.Libvirt, dom golibvirt.Domain) (bool, error) {
 	state, reason, err := lv.DomainGetState(dom, 0)
