@@ -1,0 +1,49 @@
+package consensus
+
+import (
+	"strings"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// Health is what a replica knows about itself, without asking anyone.
+type Health struct {
+	Part          string // leader, follower, candidate, or shutdown
+	Leader        string // member UUID, "" if none is known
+	LeaderAddress string
+	Term          uint64
+	LastIndex     uint64 // newest entry in the log
+	CommitIndex   uint64
+	AppliedIndex  uint64
+	Voters        []Voter
+	Contact       time.Duration // since the leader was last heard of; 0 at the leader, -1 for never
+	LeaderChanges uint64        // since this start
+	AppendLatency time.Duration // of the last append to the log, or of one that hangs
+	Waiting       string        // why this member has no part in a cluster yet, "" if it has
+	Halted        string        // why this replica has stopped applying, "" if it has not
+}
+
+// Healthy says whether the replica has a part in a cluster with a leader.
+func (h Health) Healthy() bool { return h.Halted == "" && h.Waiting == "" && h.Leader != "" }
+
+// Health looks at the replica.
+func (n *Node) Health() Health {
+	leader, addr, _ := n.Leader()
+	h := Health{
+		Part: strings.ToLower(n.raft.State().String()), Leader: leader, LeaderAddress: addr,
+		Term: n.raft.CurrentTerm(), LastIndex: n.raft.LastIndex(), CommitIndex: n.raft.CommitIndex(), AppliedIndex: n.raft.AppliedIndex(),
+		Voters: n.voters(), Contact: -1, LeaderChanges: n.changes.Load(),
+		AppendLatency: n.logs.latency(), Waiting: n.group.waitsFor(),
+	}
+	if last := n.raft.LastContact(); !last.IsZero() {
+		h.Contact = time.Since(last)
+	}
+	if n.raft.State() == raft.Leader {
+		h.Contact = 0
+	}
+	if err := n.fsm.halted(); err != nil {
+		h.Halted = err.Error()
+	}
+	return h
+}

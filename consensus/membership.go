@@ -1,0 +1,297 @@
+package consensus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// group is what a member knows about the Raft group beside its configuration.
+type group struct {
+	mu      sync.Mutex
+	waiting string
+	// attested are members that may speak Raft to this one although its own
+	// configuration does not name them: it has none yet, or was away while it
+	// changed. Peers named them over mutual TLS.
+	attested map[string]bool
+
+	admitting sync.Mutex // one admission at a time
+}
+
+func (g *group) waitsFor() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.waiting
+}
+
+type answer struct {
+	info PeerInfo
+	err  error
+}
+
+const askTimeout = 2 * time.Second
+
+// PeerInfo is what this member tells others about itself.
+func (n *Node) PeerInfo() PeerInfo {
+	leader, addr, _ := n.Leader()
+	return PeerInfo{
+		Member: n.cfg.Member, Cluster: n.cfg.Cluster, Role: n.cfg.Role, Address: n.cfg.Address,
+		Formed: n.formed(), Founders: n.cfg.founders(), Leader: leader, LeaderAddress: addr, Voters: n.voters(),
+	}
+}
+
+// MaySpeakRaft says whether a member's streams are taken: the present
+// configuration names it, or a peer has attested it.
+func (n *Node) MaySpeakRaft(member string) bool {
+	if slices.ContainsFunc(n.voters(), func(v Voter) bool { return v.Member == member }) {
+		return true
+	}
+	n.group.mu.Lock()
+	defer n.group.mu.Unlock()
+	return n.group.attested[member]
+}
+
+// voters is the newest configuration in this member's log.
+func (n *Node) voters() []Voter {
+	f := n.raft.GetConfiguration() // answers from memory
+	var out []Voter
+	for _, s := range f.Configuration().Servers {
+		out = append(out, Voter{string(s.ID), string(s.Address)})
+	}
+	return out
+}
+
+// formed says whether this member has Raft state.
+func (n *Node) formed() bool { return n.raft.LastIndex() > 0 || n.raft.CurrentTerm() > 0 }
+
+// followMembership looks every so often whether this member has its place in
+// a cluster, and asks its peers while it has not.
+func (n *Node) followMembership() {
+	silent := 0 // rounds without a leader
+	for {
+		if _, _, ok := n.Leader(); ok {
+			silent = 0
+		} else {
+			silent++
+		}
+		if why := n.misplaced(); why != nil {
+			n.wait(n.seekPlace(why))
+		} else {
+			n.wait(nil)
+			if silent > 3 {
+				n.attest(n.ask())
+			}
+		}
+		select {
+		case <-time.After(n.cfg.Timing.Ask):
+		case <-n.ctx.Done():
+			return
+		}
+	}
+}
+
+var (
+	errEmpty  = errors.New("no cluster yet")
+	errAbsent = errors.New("the cluster's configuration does not name this member")
+	errMoved  = errors.New("the cluster's configuration names another address")
+)
+
+// misplaced says why this member has to ask its peers, or nil.
+func (n *Node) misplaced() error {
+	if !n.formed() {
+		return errEmpty
+	}
+	self := Voter{n.cfg.Member, n.cfg.Address}
+	voters := n.voters()
+	switch i := slices.IndexFunc(voters, func(v Voter) bool { return v.Member == self.Member }); {
+	case len(voters) == 0:
+		return errEmpty
+	case i < 0:
+		return errAbsent
+	case voters[i] != self:
+		return fmt.Errorf("%w: %s", errMoved, voters[i].Address)
+	}
+	return nil
+}
+
+// seekPlace is one round of "join first, then bootstrap".
+func (n *Node) seekPlace(why error) error {
+	if _, leads := n.Leading(); leads { // alone in the group, at a new address
+		return n.admit(n.ctx, n.cfg.Member, n.cfg.Address)
+	}
+	answers := n.ask()
+	n.attest(answers)
+	if peer, ok := informed(n.cfg.Peers, answers); ok {
+		return n.join(peer, why)
+	}
+	if !errors.Is(why, errEmpty) || n.formed() {
+		return fmt.Errorf("%w, and no peer knows a leader", why)
+	}
+	voters, err := found(n.PeerInfo(), answers)
+	if err != nil {
+		return err
+	}
+	return n.bootstrap(voters)
+}
+
+// informed picks a peer that has a cluster, one that knows its leader if there
+// is one.
+func informed(peers []string, answers map[string]answer) (best PeerInfo, ok bool) {
+	for _, addr := range peers {
+		a := answers[addr]
+		if a.err != nil || !a.info.Formed {
+			continue
+		}
+		if !ok || best.Leader == "" {
+			best, ok = a.info, true
+		}
+	}
+	return best, ok
+}
+
+// join asks the leader that a peer knows to admit this member.
+func (n *Node) join(peer PeerInfo, why error) error {
+	switch {
+	case errors.Is(why, errEmpty) && slices.Contains(peer.Voters, Voter{n.cfg.Member, n.cfg.Address}):
+		return errors.New("a member of the cluster: waiting for its leader's log")
+	case peer.Leader == "" || peer.Leader == n.cfg.Member:
+		return fmt.Errorf("%w; member %s has a cluster but knows no leader", why, peer.Address)
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, 2*askTimeout)
+	defer cancel()
+	if err := n.cfg.Network.Join(ctx, peer.LeaderAddress); err != nil {
+		return fmt.Errorf("%w; leader %s: %w", why, peer.LeaderAddress, err)
+	}
+	return nil
+}
+
+func (n *Node) bootstrap(voters []Voter) error {
+	var c raft.Configuration
+	for _, v := range voters {
+		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(v.Member), Address: raft.ServerAddress(v.Address)})
+	}
+	err := n.call(n.ctx, func() error { return n.raft.BootstrapCluster(c).Error() })
+	if errors.Is(err, raft.ErrCantBootstrap) {
+		return nil // a founder that was quicker has sent us its vote request
+	}
+	if err == nil {
+		n.log.Info("founded the cluster", "cluster", n.cfg.Cluster, "voters", voters)
+	}
+	return err
+}
+
+// ask asks all peers at once. One that belongs to another cluster is an error
+// like one that does not answer.
+func (n *Node) ask() map[string]answer {
+	ctx, cancel := context.WithTimeout(n.ctx, askTimeout)
+	defer cancel()
+	answers := make(map[string]answer)
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, addr := range n.cfg.Peers {
+		all.Go(func() {
+			var a answer
+			if addr == n.cfg.Address {
+				a.info = n.PeerInfo()
+			} else {
+				a.info, a.err = n.cfg.Network.Peer(ctx, addr)
+			}
+			if a.err == nil && a.info.Cluster != n.cfg.Cluster {
+				a.err = fmt.Errorf("it belongs to cluster %.40q, this member to %s: two clusters never merge", a.info.Cluster, n.cfg.Cluster)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			answers[addr] = a
+		})
+	}
+	all.Wait()
+	return answers
+}
+
+// attest keeps which members the answering peers vouch for. A member that has
+// a configuration believes only those that are in it.
+func (n *Node) attest(answers map[string]answer) {
+	voters := n.voters()
+	vouched := make(map[string]bool)
+	for _, a := range answers {
+		known := slices.ContainsFunc(voters, func(v Voter) bool { return v.Member == a.info.Member })
+		if a.err != nil || len(voters) > 0 && !known {
+			continue
+		}
+		vouched[a.info.Member] = true
+		for _, v := range a.info.Voters {
+			vouched[v.Member] = true
+		}
+	}
+	n.group.mu.Lock()
+	defer n.group.mu.Unlock()
+	n.group.attested = vouched
+}
+
+// wait notes what this member waits for, and says so once.
+func (n *Node) wait(err error) {
+	text := ""
+	if err != nil && n.ctx.Err() == nil {
+		text = err.Error()
+	}
+	n.group.mu.Lock()
+	changed := n.group.waiting != text
+	n.group.waiting = text
+	n.group.mu.Unlock()
+	if changed && text != "" {
+		n.log.Warn("no part in the cluster yet", "why", text)
+	} else if changed {
+		n.log.Info("part of the cluster", "voters", n.voters())
+	}
+}
+
+// Admit makes a member a voter at an address, or changes its address; only
+// the leader can. A new one must be listed in the leader's peers, and must
+// answer at that address as who it claims to be: a voter that cannot be
+// reached would cost the group its tolerance of failures.
+func (n *Node) Admit(ctx context.Context, member, addr string) error {
+	if _, ok := n.Leading(); !ok {
+		return ErrNotLeader
+	}
+	info, err := n.cfg.Network.Peer(ctx, addr)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %s does not answer: %w", ErrNotAdmitted, addr, err)
+	case info.Member != member || info.Cluster != n.cfg.Cluster:
+		return fmt.Errorf("%w: at %s answers member %.40s of cluster %.40s", ErrNotAdmitted, addr, info.Member, info.Cluster)
+	}
+	return n.admit(ctx, member, addr)
+}
+
+func (n *Node) admit(ctx context.Context, member, addr string) error {
+	n.group.admitting.Lock()
+	defer n.group.admitting.Unlock()
+	voters := n.voters()
+	known := slices.ContainsFunc(voters, func(v Voter) bool { return v.Member == member })
+	taken := slices.IndexFunc(voters, func(v Voter) bool { return v.Address == addr })
+	switch {
+	case slices.Contains(voters, Voter{member, addr}):
+		return nil
+	case taken >= 0:
+		return fmt.Errorf("%w: %s is the address of member %s", ErrNotAdmitted, addr, voters[taken].Member)
+	case !known && !slices.Contains(n.cfg.Peers, addr):
+		return fmt.Errorf("%w: %s is not in cluster.peers of leader %s; add it there", ErrNotAdmitted, addr, n.cfg.Address)
+	case !known && len(voters) >= MaxVoters:
+		return fmt.Errorf("%w: there are %d voters already, at most %d", ErrNotAdmitted, len(voters), MaxVoters)
+	}
+	n.log.Info("admit a voter", "member", member, "address", addr, "known", known)
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.Timing.Propose)
+	defer cancel()
+	err := n.call(ctx, func() error {
+		return n.raft.AddVoter(raft.ServerID(member), raft.ServerAddress(addr), 0, n.cfg.Timing.Propose).Error()
+	})
+	if err != nil {
+		return n.explain(err)
+	}
+	return nil
+}

@@ -1,0 +1,191 @@
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+type controllerKey struct{}
+
+// withController lets a handler set deadlines on its stream: only so can it
+// end a wait for the agent's next message.
+func withController(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := context.WithValue(r.Context(), controllerKey{}, http.NewResponseController(w))
+		h.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// streams knows the attached agents: one stream each, the newest.
+type streams struct {
+	mu  sync.Mutex
+	end map[string]*context.CancelCauseFunc
+}
+
+var errReplaced = errors.New("the agent attached anew")
+
+func (s *streams) enter(member string, end context.CancelCauseFunc) (leave func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.end == nil {
+		s.end = make(map[string]*context.CancelCauseFunc)
+	}
+	if old := s.end[member]; old != nil {
+		(*old)(errReplaced)
+	}
+	mine := &end
+	s.end[member] = mine
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.end[member] == mine {
+			delete(s.end, member)
+		}
+	}
+}
+
+func (s *streams) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.end)
+}
+
+type attachStream = connect.BidiStream[attachUp, attachDown]
+
+// attach is an agent's stream: its snapshots up, its view of the State down.
+// It ends with the agent, with the leadership, or with silence.
+func (s *Server) attach(ctx context.Context, stream *attachStream) error {
+	node, err := s.ready()
+	if err != nil {
+		return err
+	}
+	id := caller(ctx)
+	if !isMember(id) {
+		return connect.NewError(connect.CodePermissionDenied, errors.New("only agents and witnesses attach"))
+	}
+	now := s.session.Load()
+	if now == nil {
+		return redirect(node)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer s.streams.enter(id.MemberID, cancel)()
+	stop := context.AfterFunc(now.ctx, func() { cancel(redirect(node)) })
+	defer stop()
+	control := ctx.Value(controllerKey{}).(*http.ResponseController)
+
+	var reader sync.WaitGroup
+	reader.Go(func() { cancel(s.receive(stream, control, now, id)) })
+	err = s.pushViews(ctx, stream, control, now, id.MemberID)
+	_ = control.SetReadDeadline(time.Now()) // wakes the reader
+	reader.Wait()
+	return err
+}
+
+// receive takes an agent's messages until the stream ends.
+func (s *Server) receive(stream *attachStream, control *http.ResponseController, now *session, id cluster.Identity) error {
+	for {
+		if err := control.SetReadDeadline(time.Now().Add(s.cfg.Limits.Silence)); err != nil {
+			return err
+		}
+		up, err := stream.Receive()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				return io.EOF
+			}
+			s.log.Warn("an agent's stream ends", "agent", id.Name, "err", err)
+			return err
+		}
+		if up.Snapshot == nil {
+			continue
+		}
+		if up.Snapshot.Host != id.MemberID {
+			s.log.Warn("an agent's stream ends", "agent", id.Name, "err", "it sent a snapshot in another host's name")
+			return connect.NewError(connect.CodePermissionDenied, fmt.Errorf("snapshot of host %.40q by %s", up.Snapshot.Host, id.MemberID))
+		}
+		if err := now.batch.Put(*up.Snapshot); err != nil {
+			return connect.NewError(connect.CodeInvalidArgument, err)
+		}
+	}
+}
+
+// The beat of views. An agent that hears nothing for three beats looks for
+// another leader; a burst of changes costs one view per gap.
+const (
+	viewBeat = time.Second
+	viewGap  = 50 * time.Millisecond
+	sendTime = 10 * time.Second // an agent that takes no view for so long is cut off
+)
+
+// pushViews sends a view whenever what concerns the member has changed, and
+// every beat.
+func (s *Server) pushViews(ctx context.Context, stream *attachStream, control *http.ResponseController, now *session, member string) error {
+	beat := time.NewTicker(viewBeat)
+	defer beat.Stop()
+	var sent []byte
+	due := true
+	for {
+		changed := now.node.Changed()
+		state, _ := now.node.State()
+		view := state.ViewFor(member)
+		if key := concern(view); due || !bytes.Equal(key, sent) {
+			if err := control.SetWriteDeadline(time.Now().Add(sendTime)); err != nil {
+				return err
+			}
+			if err := stream.Send(&attachDown{view}); err != nil {
+				return err
+			}
+			sent, due = key, false
+			if !sleep(ctx, viewGap) {
+				return endOf(ctx)
+			}
+			continue
+		}
+		select {
+		case <-changed:
+		case <-beat.C:
+			due = true
+		case <-ctx.Done():
+			return endOf(ctx)
+		}
+	}
+}
+
+// concern is the part of a view whose change an agent must hear of at once.
+// Indexes, times and acknowledgements go with the beat.
+func concern(v cluster.View) []byte {
+	v.Index, v.Now, v.Sequence = 0, 0, 0
+	key, _ := json.Marshal(v) // plain structs of the State
+	return key
+}
+
+// endOf is what the handler answers when its context ended.
+func endOf(ctx context.Context) error {
+	err := context.Cause(ctx)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
