@@ -68,7 +68,7 @@ func TestLoadCARefuses(t *testing.T) {
 	}{
 		"no folder": {func(t *testing.T, dir string) { os.RemoveAll(dir) }, os.ErrNotExist, "evenkeel certs"},
 		"other key": {func(t *testing.T, dir string) { saveOver(t, dir, CAKeyFile, newCA(t)) }, ErrKeyMismatch, CAKeyFile},
-		"open key":  {func(t *testing.T, dir string) { os.Chmod(filepath.Join(dir, CAKeyFile), 0o644) }, ErrOpenKey, "chmod 600"},
+		"open key":  {func(t *testing.T, dir string) { chmod(t, filepath.Join(dir, CAKeyFile), 0o644) }, ErrOpenKey, "chmod 600"},
 		"empty":     {func(t *testing.T, dir string) { writeFile(t, filepath.Join(dir, CACertFile), nil) }, ErrMalformed, "0 PEM certificates"},
 		"not PEM":   {func(t *testing.T, dir string) { writeFile(t, filepath.Join(dir, CACertFile), []byte("hello")) }, ErrMalformed, "5 bytes that are none"},
 		"too large": {func(t *testing.T, dir string) { writeFile(t, filepath.Join(dir, CACertFile), make([]byte, maxFile+1)) }, ErrMalformed, "larger than"},

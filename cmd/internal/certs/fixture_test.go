@@ -81,3 +81,10 @@ func readTestFile(t *testing.T, path string) []byte {
 	}
 	return data
 }
+
+func chmod(t *testing.T, path string, mode os.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}

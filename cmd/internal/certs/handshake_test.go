@@ -19,9 +19,10 @@ import (
 
 const proto = "ek-test/1"
 
-// shake runs both ends of a handshake and returns what each end found. The
-// server speaks first, so that its verdict on the client has reached the client.
-func shake(t *testing.T, server, client *tls.Config) (serverErr, clientErr error, peer cluster.Identity) {
+// shake runs both ends of a handshake and returns whom the server saw and what
+// each end found. The server speaks first, so that its verdict on the client
+// has reached the client.
+func shake(t *testing.T, server, client *tls.Config) (peer cluster.Identity, serverErr, clientErr error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -43,7 +44,8 @@ func shake(t *testing.T, server, client *tls.Config) (serverErr, clientErr error
 		_, clientErr = conn.Read(make([]byte, 1))
 	}
 	b.Close()
-	return <-done, clientErr, peer
+	serverErr = <-done
+	return peer, serverErr, clientErr
 }
 
 func TestHandshakeMutual(t *testing.T) {
@@ -52,7 +54,7 @@ func TestHandshakeMutual(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			server, client := newMember(t, ca, cluster.KindAgent, "hv1", year), newMember(t, ca, kind, "caller", year)
 			clientCfg := Expect(client.load(t, at(noon)).ClientConfig(proto), Peer{MemberID: server.id.MemberID})
-			serverErr, clientErr, peer := shake(t, server.load(t, at(noon)).ServerConfig(proto), clientCfg)
+			peer, serverErr, clientErr := shake(t, server.load(t, at(noon)).ServerConfig(proto), clientCfg)
 			if serverErr != nil || clientErr != nil {
 				t.Fatalf("server: %v, client: %v", serverErr, clientErr)
 			}
@@ -87,7 +89,7 @@ func TestHandshakeRefusesClient(t *testing.T) {
 			clientCfg := c.client.load(t, at(noon)).ClientConfig(proto)
 			// A stranger asks nothing about the server.
 			clientCfg.VerifyConnection = nil
-			serverErr, clientErr, _ := shake(t, cfg, clientCfg)
+			_, serverErr, clientErr := shake(t, cfg, clientCfg)
 			if !errors.Is(serverErr, c.want) {
 				t.Errorf("server found %v, want %v", serverErr, c.want)
 			}
@@ -111,7 +113,7 @@ func TestHandshakeRefusesServer(t *testing.T) {
 		"wrong member":    {newMember(t, ca, cluster.KindAgent, "x", year), ErrWrongMember, Peer{MemberID: client.id.MemberID}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, clientErr, _ := shake(t, c.server.load(t, at(noon)).ServerConfig(proto), Expect(client.load(t, at(noon)).ClientConfig(proto), c.peer))
+			_, _, clientErr := shake(t, c.server.load(t, at(noon)).ServerConfig(proto), Expect(client.load(t, at(noon)).ClientConfig(proto), c.peer))
 			if !errors.Is(clientErr, c.want) {
 				t.Errorf("client found %v, want %v", clientErr, c.want)
 			}
@@ -133,7 +135,7 @@ func TestHandshakeRefusesOldTLSAndMissingParts(t *testing.T) {
 			cfg := client.load(t, at(noon)).ClientConfig(proto)
 			cfg.VerifyConnection = nil
 			spoil(cfg)
-			serverErr, clientErr, _ := shake(t, server.load(t, at(noon)).ServerConfig(proto), cfg)
+			_, serverErr, clientErr := shake(t, server.load(t, at(noon)).ServerConfig(proto), cfg)
 			if serverErr == nil || clientErr == nil {
 				t.Fatalf("server: %v, client: %v; both should have failed", serverErr, clientErr)
 			}
@@ -175,7 +177,7 @@ func TestHandshakeUsesTheNewCertificateWithoutRestart(t *testing.T) {
 	serverMaterial := server.load(t, func() time.Time { return clock })
 	serverCfg, clientCfg := serverMaterial.ServerConfig(proto), client.load(t, at(later)).ClientConfig(proto)
 	clock = later
-	if _, err, _ := shake(t, serverCfg, clientCfg); !errors.Is(err, ErrExpired) {
+	if _, _, err := shake(t, serverCfg, clientCfg); !errors.Is(err, ErrExpired) {
 		t.Fatalf("with the expired certificate the client found %v, want %v", err, ErrExpired)
 	}
 	pair, err := ca.Issue(Request{Kind: cluster.KindAgent, Name: "hv1", MemberID: server.id.MemberID}, later, year)
@@ -185,7 +187,7 @@ func TestHandshakeUsesTheNewCertificateWithoutRestart(t *testing.T) {
 	if err := pair.Save(server.cert, server.key); err != nil {
 		t.Fatal(err)
 	}
-	if serverErr, clientErr, _ := shake(t, serverCfg, clientCfg); serverErr != nil || clientErr != nil {
+	if _, serverErr, clientErr := shake(t, serverCfg, clientCfg); serverErr != nil || clientErr != nil {
 		t.Fatalf("after renewal, same configuration: server %v, client %v", serverErr, clientErr)
 	}
 }

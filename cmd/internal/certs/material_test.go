@@ -32,7 +32,7 @@ func TestLoadTLSRefuses(t *testing.T) {
 		"no key":         {noon, func(_ *testing.T, m *member) { os.Remove(m.key) }, os.ErrNotExist, keyOf},
 		"no CA":          {noon, func(_ *testing.T, m *member) { os.Remove(m.ca) }, os.ErrNotExist, caOf},
 		"other key":      {noon, func(_ *testing.T, m *member) { m.key = strayed.key }, ErrKeyMismatch, keyOf},
-		"open key":       {noon, func(_ *testing.T, m *member) { os.Chmod(m.key, 0o604) }, ErrOpenKey, keyOf},
+		"open key":       {noon, func(t *testing.T, m *member) { chmod(t, m.key, 0o604) }, ErrOpenKey, keyOf},
 		"other cluster":  {noon, func(_ *testing.T, m *member) { m.cert, m.key = strayed.cert, strayed.key }, ErrOtherCluster, certOf},
 		"other CA":       {noon, func(_ *testing.T, m *member) { m.cert, m.key = twin.cert, twin.key }, ErrOtherCA, certOf},
 		"two clusters": {noon, func(t *testing.T, m *member) {

@@ -109,8 +109,11 @@ func (s *source) checkMigration(m *Migration) {
 
 func (s *source) checkPaths(c *Config) {
 	for _, p := range []struct{ key, path string }{
-		{"tls.ca", c.TLS.CA}, {"tls.cert", c.TLS.Cert}, {"tls.key", c.TLS.Key},
-		{"stateDir", c.StateDir}, {"socket", c.Socket},
+		{"tls.ca", c.TLS.CA},
+		{"tls.cert", c.TLS.Cert},
+		{"tls.key", c.TLS.Key},
+		{"stateDir", c.StateDir},
+		{"socket", c.Socket},
 	} {
 		s.checkPath(p.key, p.path)
 	}
