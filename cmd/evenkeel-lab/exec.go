@@ -1,0 +1,33 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/evenkeel/evenkeel/cmd/internal/lab"
+)
+
+func newExec(opts *lab.Options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "exec HOST -- COMMAND [ARGUMENT]...",
+		Short: "Run a command inside a host",
+		Example: `  evenkeel-lab exec hv1 -- virsh list
+  evenkeel-lab exec hv2 -- evenkeel status`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 2 || cmd.ArgsLenAtDash() != 1 && cmd.ArgsLenAtDash() != -1 {
+				return usageError{fmt.Errorf("usage: %s HOST -- COMMAND [ARGUMENT]...", cmd.CommandPath())}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			l, err := lab.Open(*opts)
+			if err != nil {
+				return err
+			}
+			command := l.Command(cmd.Context(), args[0], args[1:]...)
+			command.Stdin, command.Stdout, command.Stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+			return command.Run()
+		},
+	}
+}

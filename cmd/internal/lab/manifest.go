@@ -1,0 +1,151 @@
+package lab
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	manifestName     = "manifest.json"
+	manifestVersion  = 1
+	maxManifestBytes = 16 << 20
+)
+
+// Manifest is what the lab has made or is about to make. It is written before
+// each thing, so what it names may not exist, but nothing exists that neither
+// it names nor a cgroup of the lab's holds.
+type Manifest struct {
+	Version   int          `json:"version"`
+	Name      string       `json:"name"`
+	Building  bool         `json:"building"` // Up has not ended yet, or died
+	CreatedAt time.Time    `json:"created_at"`
+	BootID    string       `json:"boot_id"` // of the machine: processes of another boot are gone
+	ClusterID string       `json:"cluster_id"`
+	Agents    bool         `json:"agents"`
+	Cgroup    string       `json:"cgroup"`
+	Delegated bool         `json:"delegated"` // we enabled cpuset at the root of cgroup v2
+	BinDir    string       `json:"bin_dir"`
+	Switch    Process      `json:"switch"`
+	Hosts     []HostState  `json:"hosts"`
+	Guests    []GuestState `json:"guests"`
+	Mode      string       `json:"mode"`
+}
+
+// HostState is one host of a lab.
+type HostState struct {
+	Name     string  `json:"name"`
+	Role     string  `json:"role"` // hypervisor or witness
+	Address  string  `json:"address"`
+	CPUs     string  `json:"cpus"`
+	Memory   Bytes   `json:"memory"`
+	UUID     string  `json:"uuid"` // libvirt's host UUID
+	Holder   Process `json:"holder"`
+	Libvirtd Process `json:"libvirtd"`
+	Agent    Process `json:"agent"`
+}
+
+// The roles.
+const (
+	RoleHypervisor = "hypervisor"
+	RoleWitness    = "witness"
+)
+
+// GuestState is one guest of a lab.
+type GuestState struct {
+	Guest
+	UUID string `json:"uuid"`
+}
+
+func (m *Manifest) host(name string) (*HostState, error) {
+	for i := range m.Hosts {
+		if m.Hosts[i].Name == name {
+			return &m.Hosts[i], nil
+		}
+	}
+	var names []string
+	for _, h := range m.Hosts {
+		names = append(names, h.Name)
+	}
+	return nil, fmt.Errorf("lab %s has no host %q; it has %q", m.Name, name, names)
+}
+
+func (m *Manifest) guest(name string) (GuestState, error) {
+	for _, g := range m.Guests {
+		if g.Name == name {
+			return g, nil
+		}
+	}
+	return GuestState{}, fmt.Errorf("lab %s has no guest %q", m.Name, name)
+}
+
+// ErrNoLab says that there is no lab in the state directory.
+var ErrNoLab = errors.New("no lab is up; start one with: evenkeel-lab up")
+
+func readManifest(dir string) (*Manifest, error) {
+	path := filepath.Join(dir, manifestName)
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", dir, ErrNoLab)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxManifestBytes {
+		return nil, fmt.Errorf("manifest %s has %d bytes, more than a lab writes", path, info.Size())
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	m := new(Manifest)
+	if err := json.Unmarshal(data, m); err != nil {
+		return nil, fmt.Errorf("manifest %s: %w", path, err)
+	}
+	if m.Version != manifestVersion || !labNamePattern.MatchString(m.Name) {
+		return nil, fmt.Errorf("manifest %s is of version %d and lab %q; this evenkeel-lab knows version %d", path, m.Version, m.Name, manifestVersion)
+	}
+	return m, nil
+}
+
+// save replaces the manifest: readers see the old or the new one.
+func (m *Manifest) save(dir string) error {
+	data, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeAtomic(filepath.Join(dir, manifestName), data, 0o600)
+}
+
+func writeAtomic(path string, data []byte, mode fs.FileMode) error {
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, data, mode); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
+// lockDir takes the state directory for a change. It waits for no one: two
+// commands that change a lab at once are a mistake worth naming.
+func lockDir(dir string) (unlock func(), err error) {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("state directory %s: %w", dir, err)
+	}
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("state directory %s: another evenkeel-lab is changing this lab; wait until it ends", dir)
+	}
+	return func() { unix.Close(fd) }, nil
+}
+
+func bootID() (string, error) {
+	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return string(data), err
+}
