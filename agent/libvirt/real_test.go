@@ -40,6 +40,7 @@ func TestOnLibvirt(t *testing.T) {
 	}
 	b := bench{ctx, h}
 	t.Run("version", b.version)
+	t.Run("daemon process", func(t *testing.T) { b.daemonPID(t, d) })
 	t.Run("listing", b.listing)
 	t.Run("absent VM", b.absent)
 	t.Run("stamp", b.stamp)
@@ -114,6 +115,23 @@ func (b bench) version(t *testing.T) {
 	}
 	if got := b.h.URI(); got != "qemu:///system" {
 		t.Errorf("URI %s", got)
+	}
+}
+
+func (b bench) daemonPID(t *testing.T, d *daemon) {
+	want := d.cmd.Process.Pid
+	if got, err := b.h.DaemonPID(b.ctx); err != nil || got != want {
+		t.Errorf("the daemon is process %d, %v, want %d", got, err, want)
+	}
+	// With socket activation only the pid file tells.
+	if got := b.h.qemus.daemonFromPIDFile(); got != want {
+		t.Errorf("the pid file says %d, want %d", got, want)
+	}
+	if b.h.qemus.isDaemon(os.Getpid()) || b.h.qemus.isDaemon(0) {
+		t.Error("this test passes for a libvirt daemon")
+	}
+	if cpus, from, err := procfs.Host().GuestCPUs(want); err != nil || len(cpus) == 0 {
+		t.Errorf("CPUs for guests %s from %s, %v", cpus, from, err)
 	}
 }
 

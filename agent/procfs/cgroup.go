@@ -26,15 +26,15 @@ func (r Reader) GuestCPUs(daemonPID int) (CPUs, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	groups := []string{"/machine.slice", "/machine"}
-	if daemonPID > 0 {
-		group, err := r.cpusetGroup(daemonPID, mount)
-		if err != nil {
-			return nil, "", err
+	for _, group := range []string{"/machine.slice", "/machine", ""} {
+		if group == "" { // the last resort is read only if it is needed
+			if daemonPID <= 0 {
+				break
+			}
+			if group, err = r.cpusetGroup(daemonPID, mount); err != nil {
+				return nil, "", err
+			}
 		}
-		groups = append(groups, group)
-	}
-	for _, group := range groups {
 		cpus, from, err := r.effectiveCPUs(mount, group)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -52,14 +52,15 @@ func (r Reader) GuestCPUs(daemonPID int) (CPUs, string, error) {
 
 var errNoCpuset = errors.New("no cpuset controller is mounted")
 
-// cpusetMount is where the cpuset controller is to be found: its v1 hierarchy
-// if one is mounted (then v2 cannot have it), else the v2 hierarchy.
+// cgroupMount is where a cgroup hierarchy is mounted.
 type cgroupMount struct {
 	dir  string // relative to the tree's root
 	root string // the cgroup that is mounted there, "/" but in containers
 	v2   bool
 }
 
+// cpusetMount finds the cpuset controller: its v1 hierarchy if one is mounted
+// (then v2 cannot have it), else the v2 hierarchy.
 func (r Reader) cpusetMount() (cgroupMount, error) {
 	const file = procRoot + "self/mountinfo"
 	text, err := r.read(file, maxTable)
