@@ -16,8 +16,7 @@ type listed struct {
 	dom           golibvirt.Domain
 	state, reason int32
 	persistent    bool
-	xml           string // "" if libvirt could not tell it
-	maxMemoryKiB  uint64 // asked only without xml
+	def           definition
 }
 
 // Guests lists the VMs with a live QEMU process, by ascending UUID. Nothing
@@ -26,7 +25,7 @@ func (h *Host) Guests(ctx context.Context) ([]agent.Guest, error) {
 	var doms []listed
 	err := h.call(ctx, "list VMs", func(lv *golibvirt.Libvirt) error {
 		var err error
-		doms, err = list(lv)
+		doms, err = h.list(lv)
 		return err
 	})
 	if err != nil {
@@ -42,6 +41,7 @@ func (h *Host) Guests(ctx context.Context) ([]agent.Guest, error) {
 		}
 	}
 	h.parsed.keep(seen)
+	h.notices.keep(seen)
 	if err := h.addProcesses(guests, doms); err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (h *Host) Guests(ctx context.Context) ([]agent.Guest, error) {
 
 // list asks the daemon. The statistics carry every VM's state in one answer;
 // NOWAIT and a group that needs no monitor keep a hung QEMU from blocking it.
-func list(lv *golibvirt.Libvirt) ([]listed, error) {
+func (h *Host) list(lv *golibvirt.Libvirt) ([]listed, error) {
 	flags := uint32(golibvirt.ConnectGetAllDomainsStatsActive | golibvirt.ConnectGetAllDomainsStatsNowait)
 	records, err := lv.ConnectGetAllDomainStats(nil, uint32(golibvirt.DomainStatsState), flags)
 	if err != nil {
@@ -67,7 +67,7 @@ func list(lv *golibvirt.Libvirt) ([]listed, error) {
 		d := listed{dom: r.Dom}
 		d.state, d.reason = stateOf(r.Params)
 		d.persistent = slices.ContainsFunc(persistent, func(p golibvirt.Domain) bool { return p.UUID == r.Dom.UUID })
-		err := describe(lv, &d)
+		d.def, err = h.describe(lv, r.Dom)
 		if golibvirt.IsNotFound(err) {
 			continue // it ended since
 		}
@@ -92,42 +92,45 @@ func stateOf(params []golibvirt.TypedParam) (state, reason int32) {
 	return state, reason
 }
 
-// describe fetches a VM's XML, or, when libvirt cannot send it (more than
-// 4 MiB), at least its memory.
-func describe(lv *golibvirt.Libvirt, d *listed) error {
-	var err error
-	d.xml, err = lv.DomainGetXMLDesc(d.dom, 0)
-	if err == nil || golibvirt.IsNotFound(err) || !answered(err) {
-		return err
+// describe fetches a VM's definition. When libvirt cannot send it (more than
+// 4 MiB) or it can't be read, the VM counts with its memory all the same.
+func (h *Host) describe(lv *golibvirt.Libvirt, dom golibvirt.Domain) (definition, error) {
+	uuid := formatUUID(dom.UUID)
+	text, err := lv.DomainGetXMLDesc(dom, 0)
+	if golibvirt.IsNotFound(err) || !answered(err) {
+		return definition{}, err
 	}
-	d.xml = ""
-	_, d.maxMemoryKiB, _, _, _, err = lv.DomainGetInfo(d.dom)
-	return err
+	if err == nil {
+		var def definition
+		if def, err = h.parsed.parse(uuid, text); err == nil {
+			return def, nil
+		}
+	}
+	h.notices.warn(h.log, uuid, "VM definition is not usable", err)
+	_, kib, _, _, _, err := lv.DomainGetInfo(dom)
+	if err != nil {
+		return definition{}, err
+	}
+	bytes, err := memoryBytes(kib, "KiB")
+	if err != nil {
+		h.notices.warn(h.log, uuid, "VM memory is not known", err)
+	}
+	return definition{maxMemoryBytes: bytes}, nil
 }
 
 // guest translates one domain; its process is added later.
 func (h *Host) guest(d listed) agent.Guest {
-	g := agent.Guest{UUID: formatUUID(d.dom.UUID), Name: cleanName(d.dom.Name), Persistent: d.persistent}
-	g.State, g.Migrating = runState(d.state, d.reason)
-	def, err := h.define(g.UUID, d)
-	if err != nil {
-		h.log.Warn("VM definition is not usable", "vm", g.UUID, "name", g.Name, "err", err)
+	g := agent.Guest{
+		UUID: formatUUID(d.dom.UUID), Name: cleanName(d.dom.Name), Persistent: d.persistent,
+		MaxMemoryBytes: d.def.maxMemoryBytes, Order: d.def.order,
 	}
-	g.MaxMemoryBytes, g.Order = def.maxMemoryBytes, def.order
+	g.State, g.Migrating = runState(d.state, d.reason)
 	direction, err := h.qemus.migrationInStatus(d.dom.Name)
 	if err != nil {
-		h.log.Warn("libvirt's status file is not usable", "vm", g.UUID, "name", g.Name, "err", err)
+		h.notices.warn(h.log, g.UUID, "libvirt's status file is not usable", err)
 	}
 	g.Migrating = g.Migrating || direction != ""
 	return g
-}
-
-func (h *Host) define(uuid string, d listed) (definition, error) {
-	if d.xml != "" {
-		return h.parsed.parse(uuid, d.xml)
-	}
-	bytes, err := memoryBytes(d.maxMemoryKiB, "KiB")
-	return definition{maxMemoryBytes: bytes}, errors.Join(errors.New("libvirt could not send it"), err)
 }
 
 // addProcesses fills in each guest's QEMU process and vCPU threads. The pid
@@ -161,15 +164,17 @@ func (h *Host) addProcesses(guests []agent.Guest, doms []listed) error {
 	return nil
 }
 
+var errNoProcess = errors.New("neither libvirt's pid file nor /proc has one: is /proc mounted with hidepid?")
+
 // vcpus lists a guest's vCPU threads; a process that ended meanwhile is none.
 func (h *Host) vcpus(g agent.Guest) (int, []int) {
 	if g.PID == 0 {
-		h.log.Warn("no QEMU process found", "vm", g.UUID, "name", g.Name)
+		h.notices.warn(h.log, g.UUID, "no QEMU process found", errNoProcess)
 		return 0, nil
 	}
 	threads, err := h.qemus.proc.Threads(g.PID)
 	if err != nil {
-		h.log.Warn("QEMU's threads are not readable", "vm", g.UUID, "name", g.Name, "pid", g.PID, "err", err)
+		h.notices.warn(h.log, g.UUID, "QEMU's threads are not readable", err)
 		return 0, nil
 	}
 	return g.PID, vcpuThreads(threads)

@@ -42,6 +42,8 @@ type Host struct {
 	qemus  finder
 	parsed xmlCache
 
+	notices notices
+
 	// Close cancels ctx, which ends every call and stream, and waits for them.
 	ctx    context.Context
 	cancel context.CancelFunc

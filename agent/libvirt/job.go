@@ -90,7 +90,7 @@ func (h *Host) CompletedJob(ctx context.Context, vm string) (agent.Job, error) {
 		kind, params, err = lv.DomainGetJobStats(dom, golibvirt.DomainJobStatsCompleted|golibvirt.DomainJobStatsKeepCompleted)
 		return err
 	})
-	if errors.Is(err, ErrNoVM) || hasCode(err, golibvirt.ErrOperationInvalid) ||
+	if errors.Is(err, ErrNoVM) || hasCode(err, golibvirt.ErrOperationInvalid) || hasCode(err, golibvirt.ErrOperationUnsupported) ||
 		err == nil && golibvirt.DomainJobType(kind) == golibvirt.DomainJobNone {
 		return agent.Job{}, fmt.Errorf("%s: %w", what, agent.ErrNoJob)
 	}

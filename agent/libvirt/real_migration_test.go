@@ -151,6 +151,9 @@ func (m mover) done(t *testing.T) {
 	if j.Incoming {
 		t.Errorf("job at the source: %+v", j)
 	}
+	if ms := m.maxDowntime(t, vmOne); ms != 400 {
+		t.Errorf("the longest downtime is %d ms, want 400", ms)
+	}
 	m.sees(t, vmOne, agent.Sighting{State: agent.RunStateRunning, Process: true, JobRunning: true})
 	m.peerSees(t, vmOne, agent.Sighting{State: agent.RunStatePaused, Process: true, PausedByMigration: true, JobRunning: true})
 	if !m.only(t).Migrating {
@@ -183,6 +186,23 @@ func (m mover) done(t *testing.T) {
 	}
 	m.completed(t, vmOne)
 	m.destroyAtPeer(t, vmOne)
+}
+
+func (m mover) maxDowntime(t *testing.T, vm string) (ms uint64) {
+	t.Helper()
+	id, _ := parseUUID(vm)
+	err := m.h.call(m.ctx, "ask for the longest downtime", func(lv *golibvirt.Libvirt) error {
+		dom, err := lookup(lv, id)
+		if err != nil {
+			return err
+		}
+		ms, err = lv.DomainMigrateGetMaxDowntime(dom, 0)
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return ms
 }
 
 // completed checks the figures that the target keeps of the job.

@@ -113,6 +113,16 @@ func (b bench) version(t *testing.T) {
 	if got := b.h.Socket(); got != "/run/libvirt/libvirt-sock" {
 		t.Errorf("socket %s", got)
 	}
+	// Where the modular daemon's socket is, it is asked; here it leads to the same daemon.
+	const modular = "/run/libvirt/virtqemud-sock"
+	if err := os.Symlink("libvirt-sock", modular); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(modular)
+	h := open(t, Config{})
+	if again, err := h.Version(b.ctx); err != nil || again != v || h.Socket() != modular {
+		t.Errorf("at %s: %+v, %v, want %+v", h.Socket(), again, err, v)
+	}
 	if got := b.h.URI(); got != "qemu:///system" {
 		t.Errorf("URI %s", got)
 	}
