@@ -1,0 +1,91 @@
+# `make help` lists what there is. The two that a newcomer needs are
+# `make demo` and `make test`; both do all the set-up themselves.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS   += --no-builtin-rules
+.DEFAULT_GOAL := help
+
+GO       ?= go
+VAGRANT  ?= vagrant
+FUZZTIME ?= 1m
+SCENARIO ?= demo
+
+# The same source gives the same bytes, and the binaries run on any Linux.
+BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-buildid=
+
+# Packages whose tests need the machine for themselves (real QEMU guests that
+# burn CPU, measured by real eBPF): they run after the others, one at a time.
+ALONE = ./bpf/... ./agent/libvirt/... ./cmd/evenkeel-lab/... ./cmd/internal/lab/...
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## check for Go, install the Debian packages that building, demo and tests need
+	@deploy/setup.sh build lab vagrant
+
+.PHONY: build
+build: ## build bin/evenkeeld, bin/evenkeel, bin/evenkeel-lab and its guests' init
+	@deploy/setup.sh build
+	$(BUILD) -o bin/ ./cmd/evenkeeld ./cmd/evenkeel ./cmd/evenkeel-lab
+	$(BUILD) -o bin/evenkeel-guest ./cmd/internal/lab/guest
+
+.PHONY: demo
+demo: ## build a fleet on this machine and watch a starved VM move by itself (root)
+	@deploy/setup.sh build lab
+	@$(MAKE) --no-print-directory build
+	bin/evenkeel-lab run $(SCENARIO)
+
+.PHONY: test
+test: setup build vagrant-validate vet ## every test, the fleet included
+	packages=$$($(GO) list ./... | grep -vxFf <($(GO) list $(ALONE))); \
+	$(GO) test -race -timeout 20m $$packages
+	$(GO) test -race -timeout 60m -p 1 -count=1 $(ALONE)
+
+.PHONY: test-long
+test-long: test ## also fuzz every target for FUZZTIME (1m)
+	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
+	    echo "$$target in $$(dirname "$$file")"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$(dirname "$$file")"; \
+	  done; \
+	done
+
+.PHONY: vet
+vet:
+	$(GO) vet ./...
+
+.PHONY: bench
+bench: build ## run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: lint
+lint: ## run the linters on Go, shell and C
+	@deploy/setup.sh lint
+	$(GO) tool -modfile=.ci/tools.mod golangci-lint run ./...
+	shellcheck .ci/run $$(git ls-files '*.sh')
+	clang-format-19 --dry-run --Werror $$(git ls-files 'bpf/*.c' 'bpf/include/*.h')
+
+.PHONY: generate
+generate: ## recompile the BPF programs (clang-19) and whatever else is generated
+	@deploy/setup.sh build generate
+	$(GO) generate ./...
+
+.PHONY: check-generated
+check-generated: ## regenerate, and fail if what is committed differs
+	@deploy/setup.sh build generate
+	@before=$$(git ls-files -z 'bpf/*_bpfel.*' | xargs -0 sha256sum); \
+	$(GO) generate ./... ; \
+	diff <(echo "$$before") <(git ls-files -z 'bpf/*_bpfel.*' | xargs -0 sha256sum) || \
+	  { echo 'The generated files do not belong to their sources: commit what `make generate` wrote.'; exit 1; }
+
+.PHONY: vagrant-validate
+vagrant-validate: ## check the Vagrantfile (no daemon needed)
+	@deploy/setup.sh vagrant
+	VAGRANT_HOME=$(CURDIR)/.cache/vagrant $(VAGRANT) validate
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin .cache
