@@ -106,7 +106,7 @@ func start(cfg Config, b *backend, incarnation uint64) (*Node, error) {
 func newRaft(n *Node) (r *raft.Raft, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			r, err = nil, fmt.Errorf("data directory %s is damaged: %v; restore it from a backup, or move it away and let this member join anew", n.cfg.Dir, p)
+			r, err = nil, fmt.Errorf("data directory %s cannot be read: %v; restore it from a backup, or move it away and let this member join anew", n.cfg.Dir, p)
 		}
 	}()
 	c := raft.DefaultConfig()
