@@ -73,7 +73,7 @@ func TestLoadCARefuses(t *testing.T) {
 		"not PEM":   {func(t *testing.T, dir string) { writeFile(t, filepath.Join(dir, CACertFile), []byte("hello")) }, ErrMalformed, "5 bytes that are none"},
 		"too large": {func(t *testing.T, dir string) { writeFile(t, filepath.Join(dir, CACertFile), make([]byte, maxFile+1)) }, ErrMalformed, "larger than"},
 		"key in cert": {func(t *testing.T, dir string) {
-			os.Rename(filepath.Join(dir, CAKeyFile), filepath.Join(dir, CACertFile))
+			writeFile(t, filepath.Join(dir, CACertFile), readTestFile(t, filepath.Join(dir, CAKeyFile)))
 		}, ErrMalformed, "PRIVATE KEY"},
 		"cert in key":   {func(t *testing.T, dir string) { copyKey(t, dir, encodeCert(good.Cert)) }, ErrMalformed, "PRIVATE KEY"},
 		"rotten PEM":    {func(t *testing.T, dir string) { rot(t, filepath.Join(dir, CACertFile)) }, ErrMalformed, "certificate 1"},
