@@ -32,7 +32,7 @@ func dialConn(ctx context.Context, path string) (*conn, error) {
 	}
 	c := &conn{wire: newFrameConn(raw)}
 	c.lv = golibvirt.NewWithDialer(dialled{c.wire})
-	stop := context.AfterFunc(ctx, func() { c.wire.Close() })
+	stop := context.AfterFunc(ctx, c.wire.hangUp)
 	err = c.lv.ConnectToURI(uri)
 	if err == nil {
 		// A first answered call also orders go-libvirt's write of its own
@@ -43,7 +43,7 @@ func dialConn(ctx context.Context, path string) (*conn, error) {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		c.wire.Close()
+		c.wire.hangUp()
 		return nil, fmt.Errorf("open %s at %s: %w", uri, path, err)
 	}
 	return c, nil
@@ -52,7 +52,7 @@ func dialConn(ctx context.Context, path string) (*conn, error) {
 // do runs one call. When ctx ends first the connection is closed, which makes
 // the call return: no goroutine stays behind.
 func (c *conn) do(ctx context.Context, call func(*golibvirt.Libvirt) error) error {
-	stop := context.AfterFunc(ctx, func() { c.wire.Close() })
+	stop := context.AfterFunc(ctx, c.wire.hangUp)
 	err := call(c.lv)
 	if !stop() {
 		c.spoiled = true
@@ -75,6 +75,6 @@ func (c *conn) usable() bool {
 
 // close ends the connection and waits for go-libvirt's goroutines.
 func (c *conn) close() {
-	c.wire.Close()
+	c.wire.hangUp()
 	<-c.lv.Disconnected()
 }

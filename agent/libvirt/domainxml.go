@@ -4,7 +4,6 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"strings"
 	"sync"
@@ -67,7 +66,7 @@ func orderIn(metadata string) string {
 	dec := xml.NewDecoder(strings.NewReader(metadata))
 	for depth := 0; ; {
 		tok, err := dec.Token()
-		if errors.Is(err, io.EOF) || err != nil {
+		if err != nil { // its end, most of all
 			return ""
 		}
 		switch t := tok.(type) {

@@ -41,7 +41,7 @@ func (h *Host) Events(ctx context.Context) (<-chan agent.GuestEvent, error) {
 	go func() {
 		defer end()
 		defer close(out)
-		stop := context.AfterFunc(ctx, func() { c.wire.Close() })
+		stop := context.AfterFunc(ctx, c.wire.hangUp)
 		defer stop()
 		relay(ctx, lifecycle, out)
 		hangUp(c, lifecycle)

@@ -20,8 +20,8 @@ const (
 // tells when the connection has ended, at whichever side.
 type frameConn struct {
 	net.Conn
-	hungUp sync.Once
-	dead   chan struct{} // closed when reading failed or the connection was closed
+	once sync.Once
+	dead chan struct{} // closed when reading failed or the connection was closed
 
 	// Owned by the one reader.
 	head [4]byte // the length word of the message that begins
@@ -46,7 +46,7 @@ func (c *frameConn) Read(p []byte) (int, error) {
 	if err != nil {
 		// Not the net.OpError itself: go-libvirt spins on those that call themselves temporary.
 		c.err = fmt.Errorf("libvirt connection: %w", err)
-		c.Close()
+		c.hangUp()
 		return n, c.err
 	}
 	return n, nil
@@ -76,12 +76,18 @@ func (c *frameConn) follow(b []byte) error {
 	return nil
 }
 
-// Close ends the connection, which makes every call that waits on it return.
-// Closing again does nothing.
-func (c *frameConn) Close() error {
-	c.hungUp.Do(func() {
+// hangUp ends the connection, which makes every call that waits on it return.
+// Doing it again does nothing.
+func (c *frameConn) hangUp() {
+	c.once.Do(func() {
 		c.Conn.Close()
 		close(c.dead)
 	})
+}
+
+// Close is hangUp for go-libvirt, which takes an error for a connection that
+// could not be closed.
+func (c *frameConn) Close() error {
+	c.hangUp()
 	return nil
 }

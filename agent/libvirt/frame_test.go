@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -24,7 +25,7 @@ func message(length uint32, body int) []byte {
 }
 
 func TestFramesPass(t *testing.T) {
-	stream := slicesConcat(message(28, 24), message(1028, 1024), message(28, 24))
+	stream := slices.Concat(message(28, 24), message(1028, 1024), message(28, 24))
 	for name, r := range map[string]io.Reader{
 		"whole":   bytes.NewReader(stream),
 		"bytes":   iotest.OneByteReader(bytes.NewReader(stream)),
@@ -100,5 +101,3 @@ func FuzzFrames(f *testing.F) {
 		}
 	})
 }
-
-func slicesConcat(parts ...[]byte) []byte { return bytes.Join(parts, nil) }

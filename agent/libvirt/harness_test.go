@@ -98,7 +98,12 @@ func inside(t *testing.T) bool {
 // runInit is process 1 of the namespace. It must reap what QEMU and libvirtd
 // leave: libvirt waits until a QEMU process that it ended is really gone.
 func runInit() int {
+	if os.Getpid() != 1 {
+		fmt.Fprintln(os.Stderr, "init: not process 1: not in a process namespace of its own")
+		return 1
+	}
 	err := errors.Join(
+		os.Setenv(roleEnv, roleInside), // os.StartProcess keeps the first of two values: never append
 		syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""),
 		syscall.Mount("proc", "/proc", "proc", 0, ""),
 		exec.Command("ip", "link", "set", "lo", "up").Run(),
@@ -110,7 +115,6 @@ func runInit() int {
 		fmt.Fprintln(os.Stderr, "init:", err)
 		return 1
 	}
-	os.Setenv(roleEnv, roleInside)
 	p, err := os.StartProcess("/proc/self/exe", os.Args, &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "init:", err)

@@ -3,6 +3,7 @@ package libvirt
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -22,7 +23,11 @@ func open(t *testing.T, cfg Config) *Host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { h.Close() })
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return h
 }
 
@@ -129,7 +134,7 @@ func TestGarbage(t *testing.T) {
 		"nothing":      "",
 	} {
 		socket := filepath.Join(t.TempDir(), "s")
-		stranger(t, socket, func(c net.Conn) { c.Write([]byte(text)) })
+		stranger(t, socket, func(c net.Conn) { _, _ = io.WriteString(c, text) })
 		h := open(t, Config{Socket: socket})
 		if _, err := h.Guests(t.Context()); !errors.Is(err, agent.ErrDisconnected) {
 			t.Errorf("%s: %v, want ErrDisconnected", what, err)
@@ -168,7 +173,9 @@ func TestSilence(t *testing.T) {
 	for len(h.pool.calls) == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	h.Close()
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
 	if err := <-result; !errors.Is(err, agent.ErrDisconnected) {
 		t.Errorf("call ended by Close: %v", err)
 	}

@@ -372,7 +372,7 @@ func (b bench) hungMonitor(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	defer syscall.Kill(pid, syscall.SIGCONT)
+	defer resume(t, pid)
 	b.sees(t, vmTwo, agent.Sighting{State: agent.RunStateRunning, Process: true})
 
 	blocked, release := context.WithCancel(b.ctx)
@@ -407,7 +407,7 @@ func (b bench) hungMonitor(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("abandoned call: %v", err)
 	}
-	syscall.Kill(pid, syscall.SIGCONT)
+	resume(t, pid)
 	for {
 		s, err := b.h.Look(b.ctx, vmOne)
 		if err != nil {
@@ -416,6 +416,13 @@ func (b bench) hungMonitor(t *testing.T) {
 		if !s.JobRunning {
 			break
 		}
+	}
+}
+
+func resume(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -47,10 +47,8 @@ func validOrder(order string) error {
 	if order == "" || len(order) > maxOrder {
 		return fmt.Errorf("an order's id has 1 to %d characters, not %d", maxOrder, len(order))
 	}
-	bad := func(r rune) bool {
-		return !(r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("-_.:/", r))
-	}
-	if strings.ContainsFunc(order, bad) {
+	const plain = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.:/"
+	if strings.ContainsFunc(order, func(r rune) bool { return !strings.ContainsRune(plain, r) }) {
 		return errors.New("an order's id holds only letters, digits and -_.:/")
 	}
 	return nil

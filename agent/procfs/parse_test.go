@@ -1,6 +1,7 @@
 package procfs
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -105,7 +106,7 @@ func FuzzParsers(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		parseSchedstat(text)
+		_, _ = parseSchedstat(text)
 		if th, err := parseStat(text); err == nil && (th.TID < 1 || th.TID > maxPID) {
 			t.Errorf("thread %+v", th)
 		}
@@ -121,7 +122,7 @@ func FuzzParsers(f *testing.F) {
 		}
 		if p, err := parsePressure(text); err == nil {
 			for _, avg := range []float64{p.Some.Avg10, p.Some.Avg60, p.Some.Avg300, p.Full.Avg10} {
-				if !(avg >= 0 && avg <= 1) {
+				if math.IsNaN(avg) || avg < 0 || avg > 1 {
 					t.Errorf("pressure %+v", p)
 				}
 			}
@@ -131,6 +132,6 @@ func FuzzParsers(f *testing.F) {
 				t.Errorf("mount %+v", m)
 			}
 		}
-		made(map[string]string{"proc/self/mountinfo": text, sysCPU + "online": "0", "proc/9/cgroup": text}).GuestCPUs(9)
+		_, _, _ = made(map[string]string{"proc/self/mountinfo": text, sysCPU + "online": "0", "proc/9/cgroup": text}).GuestCPUs(9)
 	})
 }
