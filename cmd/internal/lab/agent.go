@@ -161,11 +161,15 @@ func (l *Lab) startAgent(ctx context.Context, host string) error {
 	if err := raiseAutogroup(p); err != nil {
 		return err
 	}
+	socket, err := l.AgentSocket(host)
+	if err != nil {
+		return err
+	}
 	return poll(ctx, 50*time.Millisecond, "evenkeeld of "+host, func() (bool, error) {
 		if !p.Alive() {
 			return false, fmt.Errorf("evenkeeld of %s ended%s", host, logTail(log))
 		}
-		conn, err := net.DialTimeout("unix", l.AgentSocket(host), time.Second)
+		conn, err := net.DialTimeout("unix", socket, time.Second)
 		if err != nil {
 			return false, nil
 		}
@@ -184,10 +188,10 @@ func raiseAutogroup(p Process) error {
 	return nil
 }
 
-// AgentSocket is the unix socket of a host's evenkeeld, as the machine sees it.
-func (l *Lab) AgentSocket(host string) string {
-	return filepath.Join(l.hostDir(host), "evenkeel/run/agent.sock")
-}
+// AgentSocket is the unix socket of a host's evenkeeld, as the machine sees it:
+// through the host's mount namespace, for the path in the state directory may
+// be longer than the 107 bytes that a socket's address holds.
+func (l *Lab) AgentSocket(host string) (string, error) { return l.HostPath(host, agentSocket) }
 
 // AgentPID is the process of a host's evenkeeld.
 func (l *Lab) AgentPID(host string) (int, error) {

@@ -155,19 +155,28 @@ func (g cgroup) processes() ([]int, error) {
 	return pids, err
 }
 
-// killAll ends every process in the cgroup and below, until none is left:
-// some may be forking.
-func (g cgroup) killAll(ctx context.Context) error {
+// destroy ends every process in the cgroup and below, and removes it. It goes
+// on until both are done: some processes may be forking, or joining.
+func (g cgroup) destroy(ctx context.Context) error {
 	var left []int
-	err := poll(ctx, 20*time.Millisecond, "the lab's processes to end", func() (bool, error) {
+	err := poll(ctx, 10*time.Millisecond, "the processes in cgroup "+g.path+" to end", func() (bool, error) {
 		var err error
-		if left, err = g.processes(); err != nil || len(left) == 0 {
-			return true, err
+		if left, err = g.processes(); err != nil {
+			return false, err
 		}
-		return false, g.killOnce(left)
+		if len(left) > 0 {
+			return false, g.killOnce(left)
+		}
+		// A killed process leaves its cgroup a moment after it is gone from
+		// cgroup.procs: busy is not yet an error.
+		err = g.remove()
+		if errors.Is(err, unix.EBUSY) {
+			return false, nil
+		}
+		return true, err
 	})
 	if err != nil && len(left) > 0 {
-		return fmt.Errorf("%s: processes %v: %w", g.path, left, err)
+		return fmt.Errorf("%w; left are %v", err, left)
 	}
 	return err
 }
@@ -192,8 +201,8 @@ func (g cgroup) killOnce(pids []int) error {
 	return nil
 }
 
-// remove deletes the empty cgroup with all below it, deepest first.
-func (g cgroup) remove(ctx context.Context) error {
+// remove deletes the cgroup with all below it, deepest first.
+func (g cgroup) remove() error {
 	var dirs []string
 	err := filepath.WalkDir(g.path, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
@@ -206,17 +215,8 @@ func (g cgroup) remove(ctx context.Context) error {
 	}
 	slices.Reverse(dirs)
 	for _, dir := range dirs {
-		// A killed process leaves its cgroup a moment after it is gone from
-		// cgroup.procs: busy is not yet an error.
-		err := poll(ctx, 10*time.Millisecond, "cgroup "+dir+" to be empty", func() (bool, error) {
-			err := unix.Rmdir(dir)
-			if errors.Is(err, unix.EBUSY) {
-				return false, nil
-			}
-			return true, err
-		})
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("cgroup %s: %w", dir, err)
+		if err := unix.Rmdir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove cgroup %s: %w", dir, err)
 		}
 	}
 	return nil

@@ -34,11 +34,7 @@ func Down(ctx context.Context, opts Options) error {
 	defer unlock()
 	// The processes hold the namespaces, and these the mounts and links:
 	// without the first the kernel removes the others.
-	group := set.lab(m.Name)
-	if err := group.killAll(ctx); err != nil {
-		return fmt.Errorf("lab %s: %w", m.Name, err)
-	}
-	if err := group.remove(ctx); err != nil {
+	if err := set.lab(m.Name).destroy(ctx); err != nil {
 		return fmt.Errorf("lab %s: %w", m.Name, err)
 	}
 	if err := m.undelegate(set); err != nil {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,7 +39,7 @@ func (l *Lab) domain(g GuestState) (string, error) {
 			Initrd: l.initrdPath(),
 			// Quiet: each character on the serial console costs the guest an
 			// exit, and a boot's 40 kB cost it seconds.
-			Cmdline: "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off nokaslr ek.load=" + schedule.String(),
+			Cmdline: "console=ttyS0 quiet loglevel=1 panic=-1 cryptomgr.notests mitigations=off nokaslr ek.load=" + schedule.String(),
 		},
 		Features:   &libvirtxml.DomainFeatureList{ACPI: &libvirtxml.DomainFeature{}, APIC: &libvirtxml.DomainFeatureAPIC{}},
 		OnPoweroff: "destroy", OnReboot: "destroy", OnCrash: "destroy",
@@ -72,15 +73,20 @@ func (l *Lab) StartGuest(ctx context.Context, g Guest) error {
 		if _, err := l.Guest(g.Name); err == nil {
 			return fmt.Errorf("lab has a guest %s already", g.Name)
 		}
-		return l.startGuest(ctx, g)
+		state, err := l.recordGuest(g)
+		if err != nil {
+			return err
+		}
+		return l.startGuest(ctx, state)
 	})
 }
 
-func (l *Lab) startGuest(ctx context.Context, g Guest) error {
+func (l *Lab) recordGuest(g Guest) (GuestState, error) {
 	state := GuestState{Guest: g, UUID: uuid.NewString()}
-	if err := l.record(func(m *Manifest) { m.Guests = append(m.Guests, state) }); err != nil {
-		return err
-	}
+	return state, l.record(func(m *Manifest) { m.Guests = append(m.Guests, state) })
+}
+
+func (l *Lab) startGuest(ctx context.Context, g GuestState) error {
 	if err := os.MkdirAll(l.guestDir(g.Name), 0o755); err != nil {
 		return err
 	}
@@ -88,7 +94,7 @@ func (l *Lab) startGuest(ctx context.Context, g Guest) error {
 	if err := os.WriteFile(l.SerialLog(g.Name), nil, 0o644); err != nil {
 		return err
 	}
-	xml, err := l.domain(state)
+	xml, err := l.domain(g)
 	if err != nil {
 		return fmt.Errorf("guest %s: %w", g.Name, err)
 	}
@@ -198,8 +204,13 @@ func (l *Lab) QEMUPID(host, guest string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("process of %s on %s: %w", guest, host, err)
 	}
-	if _, err := identify(pid); err != nil {
-		return 0, fmt.Errorf("guest %s on %s: %w", guest, host, err)
+	// The file outlives a QEMU that ended while libvirtd was dead.
+	pids, err := l.group().child(host).processes()
+	if err != nil {
+		return 0, err
+	}
+	if !slices.Contains(pids, pid) {
+		return 0, fmt.Errorf("guest %s on %s: its process %d has ended", guest, host, pid)
 	}
 	return pid, nil
 }

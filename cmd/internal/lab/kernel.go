@@ -25,20 +25,20 @@ const kernelMetaPackage = "linux-image-cloud-amd64"
 
 // cachedKernel finds the guests' kernel in the cache, or fetches it there with
 // apt-get: unpacked only, nothing is installed. The cache survives down.
-func cachedKernel(ctx context.Context, cache string, progress func(string)) (string, error) {
-	path := filepath.Join(cache, "vmlinuz")
+func (l *Lab) cachedKernel(ctx context.Context) (string, error) {
+	path := filepath.Join(l.opts.CacheDir, "vmlinuz")
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
+	if err := os.MkdirAll(l.opts.CacheDir, 0o755); err != nil {
 		return "", err
 	}
-	progress("fetch a kernel for the guests (once)")
+	l.opts.Progress("fetch a kernel for the guests (once)")
 	var failures []error
 	for _, name := range append(slices.Clone(kernelPackages), "") {
-		err := fetchKernel(ctx, name, cache, path)
+		err := fetchKernel(ctx, name, filepath.Join(l.dir, "fetch"), path)
 		if err == nil {
 			return path, nil
 		}
@@ -47,17 +47,16 @@ func cachedKernel(ctx context.Context, cache string, progress func(string)) (str
 	return "", fmt.Errorf("fetch a kernel for the guests (apt-get update may help, or name one with --kernel): %w", errors.Join(failures...))
 }
 
-// fetchKernel unpacks one package's kernel; the empty name is the one that the
-// meta package depends on.
-func fetchKernel(ctx context.Context, name, cache, path string) error {
+// fetchKernel unpacks one package in tmp and puts its kernel at path; the empty
+// name is the one that the meta package depends on.
+func fetchKernel(ctx context.Context, name, tmp, path string) error {
 	if name == "" {
 		var err error
 		if name, err = metaDependency(ctx); err != nil {
 			return err
 		}
 	}
-	tmp, err := os.MkdirTemp(cache, "fetch-")
-	if err != nil {
+	if err := os.MkdirAll(tmp, 0o755); err != nil {
 		return err
 	}
 	defer os.RemoveAll(tmp)
@@ -78,7 +77,11 @@ func fetchKernel(ctx context.Context, name, cache, path string) error {
 	if err != nil || len(kernels) != 1 {
 		return fmt.Errorf("package %s holds %d kernels", name, len(kernels))
 	}
-	return os.Rename(kernels[0], path)
+	// The rename makes it whole or absent, also for a lab that is killed here.
+	if err := copyFile(kernels[0], path+".new"); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }
 
 func metaDependency(ctx context.Context) (string, error) {

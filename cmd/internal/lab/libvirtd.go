@@ -54,6 +54,9 @@ func (l *Lab) writeLibvirtConfig(h HostState) error {
 
 // startLibvirtd starts the host's libvirtd and waits until it answers.
 func (l *Lab) startLibvirtd(ctx context.Context, host string) error {
+	if err := l.seedCapabilities(host); err != nil {
+		return err
+	}
 	log := l.LogFile(host, "libvirtd")
 	p, err := l.startInHost(ctx, host, log, "libvirtd", "--listen")
 	if err != nil {
@@ -62,13 +65,17 @@ func (l *Lab) startLibvirtd(ctx context.Context, host string) error {
 	if err := l.recordHost(host, func(h *HostState) { h.Libvirtd = p }); err != nil {
 		return err
 	}
-	return poll(ctx, 50*time.Millisecond, "libvirtd of "+host, func() (bool, error) {
+	err = poll(ctx, 50*time.Millisecond, "libvirtd of "+host, func() (bool, error) {
 		if !p.Alive() {
 			return false, fmt.Errorf("libvirtd of %s ended%s", host, logTail(log))
 		}
 		_, err := l.Exec(ctx, host, "virsh", "--quiet", "list", "--name")
 		return err == nil, nil
 	})
+	if err != nil {
+		return err
+	}
+	return l.learnCapabilities(ctx, host)
 }
 
 // StartLibvirtd starts a host's libvirtd again after KillLibvirtd.

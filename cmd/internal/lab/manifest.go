@@ -123,12 +123,21 @@ func (m *Manifest) save(dir string) error {
 	return writeAtomic(filepath.Join(dir, manifestName), data, 0o600)
 }
 
+// writeAtomic replaces a file whole; the last of several writers wins.
 func writeAtomic(path string, data []byte, mode fs.FileMode) error {
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, data, mode); err != nil {
+	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
 		return err
 	}
-	return os.Rename(tmp, path)
+	_, err = tmp.Write(data)
+	err = errors.Join(err, tmp.Chmod(mode), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		os.Remove(tmp.Name())
+	}
+	return err
 }
 
 // lockDir takes the state directory for a change. It waits for no one: two

@@ -145,7 +145,7 @@ func (l *Lab) makeBootFiles(ctx context.Context) error {
 	kernel := l.opts.Kernel
 	if kernel == "" {
 		var err error
-		if kernel, err = cachedKernel(ctx, l.opts.CacheDir, l.opts.Progress); err != nil {
+		if kernel, err = l.cachedKernel(ctx); err != nil {
 			return err
 		}
 	}
@@ -301,7 +301,11 @@ func (l *Lab) startGuests(ctx context.Context, guests []Guest) error {
 	var names []string
 	for _, g := range guests {
 		names = append(names, g.Name)
-		group.Go(func() error { return l.startGuest(groupCtx, g) })
+		state, err := l.recordGuest(g)
+		if err != nil {
+			return errors.Join(err, group.Wait())
+		}
+		group.Go(func() error { return l.startGuest(groupCtx, state) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
