@@ -60,7 +60,7 @@ type (
 	agentCluster struct {
 		ID              string   `yaml:"id"`
 		Peers           []string `yaml:"peers"`
-		BootstrapExpect int      `yaml:"bootstrapExpect"`
+		BootstrapExpect int      `yaml:"bootstrapExpect,omitempty"`
 	}
 	agentLibvirt struct {
 		Socket string `yaml:"socket"`
@@ -132,8 +132,11 @@ func (l *Lab) writeCertificate(ca *certs.CA, h HostState, now time.Time) error {
 func agentConfigOf(m Manifest, h HostState) agentYAML {
 	var y agentYAML
 	y.Role, y.Host.Name, y.Lab = h.Role, h.Name, true
-	y.Cluster.ID, y.Cluster.BootstrapExpect = m.ClusterID, len(m.Hosts)
-	for _, peer := range m.Hosts {
+	y.Cluster.ID = m.ClusterID
+	for i, peer := range m.Hosts {
+		if peer.Name == h.Name && i < founders(len(m.Hosts)) {
+			y.Cluster.BootstrapExpect = founders(len(m.Hosts))
+		}
 		y.Cluster.Peers = append(y.Cluster.Peers, net.JoinHostPort(peer.Address, clusterPort))
 	}
 	y.Listen.API = net.JoinHostPort(h.Address, apiPort)
@@ -146,6 +149,18 @@ func agentConfigOf(m Manifest, h HostState) agentYAML {
 		y.Migration = &agentMigration{Transport: "tcp", Address: h.Address}
 	}
 	return y
+}
+
+// founders is how many of n hosts found the cluster, an odd number that
+// evenkeeld accepts; the others join it.
+func founders(n int) int {
+	switch {
+	case n >= 5:
+		return 5
+	case n >= 3:
+		return 3
+	}
+	return 1
 }
 
 // startAgent starts the host's evenkeeld and waits until its socket answers.
