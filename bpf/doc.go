@@ -1,0 +1,12 @@
+// Package bpf measures in the kernel how long the threads of VMs run and how
+// long they are runnable but do not run. Open [Probes], Track the threads of
+// each VM, Read the counters whenever they are wanted:
+//
+//	p, err := bpf.Open(bpf.Options{})
+//	err = p.Track(bpf.Target{VM: uuid, PID: pid, Threads: threads})
+//	reading, err := p.Read()
+//
+// One program on sched_switch reads the scheduler's own accounts, so the sums
+// are the kernel's, to the nanosecond; what the program adds is the
+// distribution. DESIGN.md has the reasons.
+package bpf
