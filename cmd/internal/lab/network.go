@@ -6,6 +6,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // The lab's network: every host's eth0 is one end of a cable whose other end,
@@ -30,7 +31,8 @@ func inNetwork(p Process, f func(*netlink.Handle) error) error {
 		return fmt.Errorf("network namespace of process %d: %w", p.PID, err)
 	}
 	defer ns.Close()
-	h, err := netlink.NewHandleAt(ns)
+	// Links and addresses only: the other families may be missing.
+	h, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("netlink in the namespace of process %d: %w", p.PID, err)
 	}
