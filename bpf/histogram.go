@@ -26,7 +26,7 @@ func Bucket(d time.Duration) int {
 	if ns>>lastPower != 0 {
 		return Buckets - 1
 	}
-	x := ns + (ns*19794995)>>28
+	x := ns + (ns*19794920)>>28
 	if x <= 1<<firstPower {
 		return 0
 	}

@@ -30,7 +30,7 @@ func TestBucketsByHand(t *testing.T) {
 		d    time.Duration
 		want int
 	}{
-		{-1, 0}, {0, 0}, {953, 0}, {954, 1}, {1134, 1}, {1135, 2},
+		{-1, 0}, {0, 0}, {953, 0}, {955, 1}, {1134, 1}, {1135, 2},
 		{time.Second, 80}, {time.Second + 10, 81}, {40 * time.Second, Buckets - 1}, {1 << 62, Buckets - 1},
 	} {
 		if got := Bucket(c.d); got != c.want {

@@ -39,8 +39,8 @@ static __always_inline __u32 ek_bucket(__u64 ns)
 
 	if (ns >> EK_LAST_POWER) /* 34.4 s; also keeps the product below 2^64 */
 		return EK_BUCKETS - 1;
-	/* ns * 2^30/10^9; 0.073741824 * 2^28 = 19794995.7, rounded down so that bounds stay inclusive */
-	x = ns + ((ns * 19794995ULL) >> 28);
+	/* ns * 2^30/10^9; 0.073741824 * 2^28 = 19794920.1, rounded down so that bounds stay inclusive */
+	x = ns + ((ns * 19794920ULL) >> 28);
 	if (x <= 1ULL << EK_FIRST_POWER)
 		return 0;
 	e = ek_log2(x);
