@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os/exec"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +29,12 @@ func newExec(opts *lab.Options) *cobra.Command {
 			}
 			command := l.Command(cmd.Context(), args[0], args[1:]...)
 			command.Stdin, command.Stdout, command.Stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
-			return command.Run()
+			err = command.Run()
+			var exit *exec.ExitError
+			if errors.As(err, &exit) && exit.Exited() {
+				return commandError{exit}
+			}
+			return err
 		},
 	}
 }

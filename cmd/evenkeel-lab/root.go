@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,12 +28,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	var usage usageError
-	var exit *exec.ExitError
+	var command commandError
 	switch {
 	case err == nil:
 		return 0
-	case errors.As(err, &exit) && exit.ExitCode() > 0:
-		return exit.ExitCode() // of the command that exec ran, which has said why
+	case errors.As(err, &command):
+		return command.ExitCode()
 	}
 	fmt.Fprintln(stderr, "evenkeel-lab:", err)
 	if errors.As(err, &usage) {
@@ -42,6 +43,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 type usageError struct{ error }
+
+// commandError is of the command that exec ran, which has itself said why.
+type commandError struct{ *exec.ExitError }
 
 func newRoot() *cobra.Command {
 	var opts lab.Options
@@ -58,7 +62,10 @@ down takes everything away again.`,
   evenkeel-lab down`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          noSuchCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SuggestionsMinimumDistance = 2 // letters
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := root.PersistentFlags()
 	flags.StringVar(&opts.Name, "name", "lab", "name of the lab, if there is more than one on this machine")
@@ -76,6 +83,18 @@ func buildFlags(cmd *cobra.Command, opts *lab.Options) {
 	flags.BoolVar(&opts.NoAgents, "no-agents", false, "build the fleet without evenkeeld")
 	flags.BoolVar(&opts.Keep, "keep", false, "leave a lab that could not be built as it is, to be looked at")
 	flags.DurationVar(&opts.Timeout, "timeout", 0, "give up building after this long (default 5m)")
+}
+
+// noSuchCommand refuses what is left when no command was recognised.
+func noSuchCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("unknown command %q", args[0])
+	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+		text += ", did you mean " + strings.Join(near, " or ")
+	}
+	return usageError{errors.New(text + "; see evenkeel-lab --help")}
 }
 
 func exactArgs(n int, usage string) cobra.PositionalArgs {

@@ -36,8 +36,8 @@ func newDown(opts *lab.Options) *cobra.Command {
 		Use:   "down",
 		Short: "End the lab and remove everything that it made",
 		Long: `End the lab and remove everything that it made, also after a crash or in the
-middle of it. Only the guests' kernel stays in its cache. Without a lab it does
-nothing.`,
+middle of it. Only the cache with the guests' kernel stays. Without a lab it
+does nothing.`,
 		Args: exactArgs(0, "(no arguments)"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return lab.Down(cmd.Context(), *opts)

@@ -77,7 +77,10 @@ func (l *Lab) StartGuest(ctx context.Context, g Guest) error {
 		if err != nil {
 			return err
 		}
-		return l.startGuest(ctx, state)
+		if err := l.startGuest(ctx, state); err != nil {
+			return errors.Join(err, l.forgetGuest(g.Name))
+		}
+		return nil
 	})
 }
 
@@ -117,21 +120,16 @@ func (l *Lab) StopGuest(ctx context.Context, name string) error {
 				return err
 			}
 		}
-		if err := l.record(func(m *Manifest) { m.Guests = without(m.Guests, name) }); err != nil {
-			return err
-		}
-		return os.RemoveAll(l.guestDir(name))
+		return l.forgetGuest(name)
 	})
 }
 
-func without(guests []GuestState, name string) []GuestState {
-	var rest []GuestState
-	for _, g := range guests {
-		if g.Name != name {
-			rest = append(rest, g)
-		}
-	}
-	return rest
+func (l *Lab) forgetGuest(name string) error {
+	err := l.record(func(m *Manifest) {
+		// A new slice, for copies of the manifest share the old one.
+		m.Guests = slices.DeleteFunc(slices.Clone(m.Guests), func(g GuestState) bool { return g.Name == name })
+	})
+	return errors.Join(err, os.RemoveAll(l.guestDir(name)))
 }
 
 // SerialLog is the file that a guest's console is written to, on whichever

@@ -202,6 +202,9 @@ func restartLibvirtd(t *testing.T, l *Lab) {
 		out, err := l.Exec(ctx, "hv1", "virsh", "list", "--name")
 		return strings.Contains(out, "survivor"), err
 	})
+	if err := l.StartGuest(ctx, Guest{Name: "survivor", On: "hv2"}); err == nil {
+		t.Error("a second guest of the same name was started")
+	}
 	if err := l.StopGuest(ctx, "survivor"); err != nil {
 		t.Fatal(err)
 	}
@@ -280,6 +283,26 @@ func TestDownFindsALabWhoseStateDirectoryIsLost(t *testing.T) {
 	}
 	if err := Down(t.Context(), opts); err != nil {
 		t.Fatal(err)
+	}
+	seen.mustBeGone(t)
+}
+
+func TestAnInterruptedUpTakesAwayWhatItMade(t *testing.T) {
+	opts := testOptions(t, "ctrl-c")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var seen traces
+	opts.Progress = func(step string) {
+		if step == "guests" {
+			seen = look(t, opts)
+			cancel()
+		}
+	}
+	if _, err := Up(ctx, pair, opts); !errors.Is(err, context.Canceled) {
+		t.Fatalf("an interrupted up: %v", err)
+	}
+	if len(seen.processes) < 4 {
+		t.Errorf("it was interrupted before it made anything: %+v", seen)
 	}
 	seen.mustBeGone(t)
 }
