@@ -99,7 +99,7 @@ func (a *Agent) relay(ctx context.Context, out chan cluster.View) {
 			}
 			a.see(v)
 			if v.Announced != a.cfg.Member.Incarnation {
-				a.announce(ctx, v.Cluster)
+				announce(ctx, a.cfg.Uplink, v.Cluster, a.cfg.Member, a.log)
 			}
 			select { // latest wins
 			case <-out:
@@ -117,15 +117,6 @@ func (a *Agent) see(v cluster.View) {
 		a.log.Warn("a load snapshot was refused", "code", r.Code, "why", r.Text)
 	}
 	a.view = v
-}
-
-func (a *Agent) announce(ctx context.Context, id string) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	err := commit(ctx, a.cfg.Uplink, cluster.Announce{Cluster: id, Member: a.cfg.Member})
-	if err != nil {
-		a.log.Warn("announcement", "err", err)
-	}
 }
 
 // watchGuests lists the VMs at every lifecycle event and every few seconds,

@@ -128,7 +128,9 @@ func TestBooksThatDoNotBalance(t *testing.T) {
 
 func TestSlotsStayAndAreReused(t *testing.T) {
 	none := func(string) bool { return false }
-	guest := func(n int) Guest { return Guest{UUID: vmID(n), Name: "v", State: RunStateRunning, VCPUThreads: []int{5}} }
+	guest := func(n int) Guest {
+		return Guest{UUID: vmID(n), Name: "v", State: RunStateRunning, VCPUThreads: []int{5}}
+	}
 	r := newRegister(7)
 	if !r.update([]Guest{guest(1), guest(2), guest(3)}, none) || r.now.Revision != 7<<32|1 {
 		t.Fatalf("first listing: %+v", r.now)

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/evenkeel/evenkeel/agent"
+	"github.com/evenkeel/evenkeel/agent/libvirt"
+	"github.com/evenkeel/evenkeel/agent/procfs"
+	"github.com/evenkeel/evenkeel/cmd/internal/certs"
+	"github.com/evenkeel/evenkeel/cmd/internal/config"
+	"github.com/evenkeel/evenkeel/consensus"
+	"github.com/evenkeel/evenkeel/consensus/rpc"
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+	"github.com/evenkeel/evenkeel/scheduler/rebalancer"
+)
+
+// host is one running daemon: the parts, in the order in which they start.
+type host struct {
+	cfg  config.Config
+	log  *slog.Logger
+	tls  *certs.Material
+	self cluster.Identity
+
+	port   *rpc.Server
+	node   *consensus.Node
+	uplink *rpc.Uplink
+	agent  *agent.Agent // nil on a witness
+	member cluster.Member
+}
+
+// serve runs the daemon until ctx ends.
+func serve(ctx context.Context, cfg config.Config, stderr io.Writer) error {
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: cfg.Log.Level}))
+	log.Info("evenkeeld", "version", version, "host", cfg.Host.Name, "role", cfg.Role, "cluster", cfg.Cluster.ID)
+	h := &host{cfg: cfg, log: log}
+	if err := h.identify(); err != nil {
+		return errConfig{err}
+	}
+	if err := h.join(); err != nil {
+		return err
+	}
+	defer h.leave()
+	closeMeasuring, err := h.measure()
+	if err != nil {
+		return err
+	}
+	defer closeMeasuring()
+	return h.run(ctx)
+}
+
+// identify reads the certificate and holds it against the configuration.
+func (h *host) identify() error {
+	material, err := certs.LoadTLS(h.cfg.TLS.CA, h.cfg.TLS.Cert, h.cfg.TLS.Key)
+	if err != nil {
+		return err
+	}
+	material.LogTo(h.log)
+	h.tls, h.self = material, material.Identity()
+	kind := cluster.KindAgent
+	if h.cfg.Role == cluster.RoleWitness {
+		kind = cluster.KindWitness
+	}
+	switch {
+	case h.self.ClusterID != h.cfg.Cluster.ID:
+		return fmt.Errorf("%s: the certificate is of cluster %s, cluster.id is %s; use a certificate made for this cluster", h.cfg.TLS.Cert, h.self.ClusterID, h.cfg.Cluster.ID)
+	case h.self.Kind != kind:
+		return fmt.Errorf("%s: the certificate is of kind %s, role %s needs %s; make one with `evenkeel certs host`", h.cfg.TLS.Cert, h.self.Kind, h.cfg.Role, kind)
+	}
+	return nil
+}
+
+// join opens the port and the replica.
+func (h *host) join() (err error) {
+	h.port, err = rpc.Listen(rpc.Config{
+		Listen: h.cfg.Listen.Cluster, Advertise: h.cfg.Advertise.Cluster, Identity: h.self,
+		ServerTLS: h.tls.ServerConfig, ClientTLS: h.tls.ClientConfig, Logger: h.log.With("part", "rpc"),
+	})
+	if err != nil {
+		return err
+	}
+	h.node, err = consensus.Open(consensus.Config{
+		Member: h.self.MemberID, Cluster: h.cfg.Cluster.ID, Role: h.cfg.Role, Address: h.port.Address(),
+		Dir: filepath.Join(h.cfg.StateDir, "raft"), Network: h.port.Network(),
+		Peers: h.cfg.Cluster.Peers, BootstrapExpect: h.cfg.Cluster.BootstrapExpect, Logger: h.log.With("part", "raft"),
+	})
+	if err != nil {
+		return errors.Join(err, h.port.Close())
+	}
+	h.port.Serve(h.node)
+	h.uplink = rpc.NewUplink(rpc.UplinkConfig{
+		Client: h.port.Client(), Peers: h.cfg.Cluster.Peers, Leader: h.node.Leader, Logger: h.log.With("part", "uplink"),
+	})
+	h.member = cluster.Member{
+		ID: h.self.MemberID, Name: h.cfg.Host.Name, Role: h.cfg.Role, Incarnation: h.node.Incarnation(), Level: cluster.CurrentLevel,
+		Version: version, APIAddress: h.cfg.Advertise.API, Address: h.port.Address(), Lab: h.cfg.Lab,
+	}
+	return nil
+}
+
+func (h *host) leave() {
+	if err := errors.Join(h.node.Close(), h.port.Close()); err != nil {
+		h.log.Warn("closing", "err", err)
+	}
+}
+
+// measure opens what a hypervisor measures and commands with; a witness has
+// nothing of it.
+func (h *host) measure() (closer func(), err error) {
+	if h.cfg.Role == cluster.RoleWitness {
+		return func() {}, nil
+	}
+	proc := procfs.Host()
+	cpus, memory, err := capacity(h.cfg, proc, h.log)
+	if err != nil {
+		return nil, err
+	}
+	h.member.CPUs, h.member.Memory = cluster.MilliCPU(1000*len(cpus)), memory
+	h.member.MigrationAddress = h.cfg.Migration.Address
+	h.member.MigrationPeerURI, h.member.MigrationURI = h.cfg.Migration.PeerURI(), h.cfg.Migration.URI()
+
+	journal, err := agent.OpenJournal(filepath.Join(h.cfg.StateDir, "journal"))
+	if err != nil {
+		return nil, err
+	}
+	hypervisor, err := libvirt.Open(libvirt.Config{Socket: h.cfg.Libvirt.Socket, Logger: h.log.With("part", "libvirt")})
+	if err != nil {
+		return nil, err
+	}
+	meter := openMeter(proc, h.log)
+	h.agent = agent.New(agent.Config{
+		Member: h.member, Hypervisor: hypervisor, Meter: meter, Busy: busy(proc, cpus), Uplink: h.uplink, Journal: journal,
+		Uptime: uptime, Now: time.Now, Logger: h.log,
+	})
+	return func() {
+		if err := errors.Join(meter.Close(), hypervisor.Close()); err != nil {
+			h.log.Warn("closing", "err", err)
+		}
+	}, nil
+}
+
+// run lets all parts work until ctx ends or the replica halts, and waits for
+// each.
+func (h *host) run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	operators, err := h.openAPI()
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { h.uplink.Run(ctx) })
+	wg.Go(func() { h.lead(ctx) })
+	wg.Go(func() { h.watch(ctx, stop) })
+	wg.Go(func() { stop(operators.serve(ctx)) })
+	if h.agent != nil {
+		wg.Go(func() { h.agent.Run(ctx) })
+	} else {
+		wg.Go(func() { agent.Announce(ctx, h.uplink, h.member, h.log) })
+	}
+	notify(h.log, daemon.SdNotifyReady)
+	<-ctx.Done()
+	notify(h.log, daemon.SdNotifyStopping)
+	h.log.Info("stopping", "cause", context.Cause(ctx))
+	wg.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// notify tells systemd, if it is there.
+func notify(log *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("systemd was not told", "state", state, "err", err)
+	}
+}
+
+// lead runs the leader's loop while this member leads.
+func (h *host) lead(ctx context.Context) {
+	kind := h.self.Kind
+	loop := rebalancer.New(rebalancer.Config{
+		Replica: h.node, Self: cluster.Actor{Kind: kind, ID: h.self.MemberID, Name: h.cfg.Host.Name}, Now: time.Now, Logger: h.log,
+	})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	cease := func() {}
+	defer func() { cease() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case leading := <-h.node.Leadership():
+			cease()
+			wg.Wait()
+			if !leading {
+				continue
+			}
+			var reign context.Context
+			reign, cease = context.WithCancel(ctx)
+			wg.Go(func() { loop.Run(reign) })
+		}
+	}
+}
+
+// watch stops the daemon when its replica may not go on: an entry needs a
+// newer binary. It also keeps systemd's watchdog content.
+func (h *host) watch(ctx context.Context, stop context.CancelCauseFunc) {
+	ticker := time.NewTicker(5 * time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if why := h.node.Health().Halted; why != "" {
+			stop(fmt.Errorf("the replica has stopped: %s", why))
+			return
+		}
+		notify(h.log, daemon.SdNotifyWatchdog)
+	}
+}
