@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +30,9 @@ func newExec(opts *lab.Options) *cobra.Command {
 			}
 			command := l.Command(cmd.Context(), args[0], args[1:]...)
 			command.Stdin, command.Stdout, command.Stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+			// On a terminal the command has had the Ctrl-C itself, and may
+			// go on, as a shell does. A SIGTERM is passed on.
+			command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 			err = command.Run()
 			var exit *exec.ExitError
 			if errors.As(err, &exit) && exit.Exited() {

@@ -193,7 +193,7 @@ func (g cgroup) killOnce(pids []int) error {
 		if err == nil && slices.Contains(now, pid) {
 			err = unix.PidfdSendSignal(fd, syscall.SIGKILL, nil, 0)
 		}
-		unix.Close(fd)
+		_ = unix.Close(fd)
 		if err != nil && !errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("kill process %d: %w", pid, err)
 		}

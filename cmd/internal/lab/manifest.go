@@ -148,10 +148,10 @@ func lockDir(dir string) (unlock func(), err error) {
 		return nil, fmt.Errorf("state directory %s: %w", dir, err)
 	}
 	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		unix.Close(fd)
+		_ = unix.Close(fd)
 		return nil, fmt.Errorf("state directory %s: another evenkeel-lab is changing this lab; wait until it ends", dir)
 	}
-	return func() { unix.Close(fd) }, nil
+	return func() { _ = unix.Close(fd) }, nil
 }
 
 func bootID() (string, error) {

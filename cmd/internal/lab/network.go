@@ -30,7 +30,7 @@ func inNetwork(p Process, f func(*netlink.Handle) error) error {
 	if err != nil {
 		return fmt.Errorf("network namespace of process %d: %w", p.PID, err)
 	}
-	defer ns.Close()
+	defer func() { _ = ns.Close() }()
 	// Links and addresses only: the other families may be missing.
 	h, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
 	if err != nil {

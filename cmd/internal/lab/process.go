@@ -68,7 +68,7 @@ func (p Process) Signal(sig syscall.Signal) error {
 	if err != nil {
 		return fmt.Errorf("process %d: %w", p.PID, os.ErrProcessDone)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	// The descriptor holds whichever process has the number now: look who.
 	if !p.Alive() {
 		return fmt.Errorf("process %d: %w", p.PID, os.ErrProcessDone)
