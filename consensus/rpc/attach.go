@@ -86,25 +86,25 @@ func (s *Server) attach(ctx context.Context, stream *attachStream) error {
 	control := ctx.Value(controllerKey{}).(*http.ResponseController)
 
 	var reader sync.WaitGroup
-	reader.Go(func() { cancel(s.receive(stream, control, now, id)) })
+	reader.Go(func() { cancel(s.receive(ctx, stream, control, now, id)) })
 	err = s.pushViews(ctx, stream, control, now, id.MemberID)
+	cancel(err)
 	_ = control.SetReadDeadline(time.Now()) // wakes the reader
 	reader.Wait()
 	return err
 }
 
 // receive takes an agent's messages until the stream ends.
-func (s *Server) receive(stream *attachStream, control *http.ResponseController, now *session, id cluster.Identity) error {
+func (s *Server) receive(ctx context.Context, stream *attachStream, control *http.ResponseController, now *session, id cluster.Identity) error {
 	for {
 		if err := control.SetReadDeadline(time.Now().Add(s.cfg.Limits.Silence)); err != nil {
 			return err
 		}
 		up, err := stream.Receive()
 		if err != nil {
-			if errors.Is(err, io.EOF) {
-				return io.EOF
+			if ctx.Err() == nil && !errors.Is(err, io.EOF) {
+				s.log.Warn("an agent's stream ends", "agent", id.Name, "err", err)
 			}
-			s.log.Warn("an agent's stream ends", "agent", id.Name, "err", err)
 			return err
 		}
 		if up.Snapshot == nil {

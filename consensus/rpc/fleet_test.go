@@ -203,26 +203,4 @@ func announce(d *daemon) cluster.Command {
 	}}}
 }
 
-func TestFleet(t *testing.T) {
-	fleet := newFleet(t, 3)
-	startAll(t, fleet)
-	ctx := within(t)
-	for _, d := range fleet {
-		if _, err := d.uplink.Propose(ctx, announce(d)); err != nil {
-			t.Fatalf("%s: %v", d.badge.id.Name, err)
-		}
-	}
-	for _, d := range fleet {
-		index, err := d.uplink.ReadIndex(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := d.node.AwaitIndex(ctx, index); err != nil {
-			t.Fatal(err)
-		}
-		state, _ := d.node.State()
-		if members, _, _, _ := state.Size(); members != 3 {
-			t.Fatalf("%s sees %d members", d.badge.id.Name, members)
-		}
-	}
-}
+var quietLog = slog.New(slog.DiscardHandler)
