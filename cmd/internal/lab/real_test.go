@@ -42,7 +42,8 @@ func need(t *testing.T) {
 	t.Skipf("no lab on this machine: %q", missing)
 }
 
-// binaries builds evenkeel-lab and the guests' init once.
+// binaries builds evenkeel-lab, the guests' init and stand-ins for evenkeeld and
+// evenkeel once: here the lab is tested, not what runs on it.
 var binaries = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "evenkeel-lab-test-")
 	if err != nil {
@@ -51,6 +52,8 @@ var binaries = sync.OnceValues(func() (string, error) {
 	for name, pkg := range map[string]string{
 		"evenkeel-guest": "github.com/evenkeel/evenkeel/cmd/internal/lab/guest",
 		"evenkeel-lab":   "github.com/evenkeel/evenkeel/cmd/evenkeel-lab",
+		"evenkeeld":      "github.com/evenkeel/evenkeel/cmd/internal/lab/testdata/standin",
+		"evenkeel":       "github.com/evenkeel/evenkeel/cmd/internal/lab/testdata/standin",
 	} {
 		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -buildid=", "-o", filepath.Join(dir, name), pkg)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")

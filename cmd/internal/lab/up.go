@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -313,6 +314,9 @@ func (l *Lab) startGuests(ctx context.Context, guests []Guest) error {
 	return l.WaitBooted(ctx, names...)
 }
 
+// exitUsage is evenkeel's exit code for a command line that no waiting mends.
+const exitUsage = 64
+
 // setMode tells evenkeel the scenario's mode and policy, as an operator would,
 // as soon as the cluster has a leader that can commit it.
 func (l *Lab) setMode(ctx context.Context, s Scenario) error {
@@ -323,6 +327,10 @@ func (l *Lab) setMode(ctx context.Context, s Scenario) error {
 		var last error
 		err := poll(ctx, 500*time.Millisecond, "the cluster to take: "+strings.Join(argv, " "), func() (bool, error) {
 			_, last = l.Exec(ctx, s.Hypervisors[0].Name, argv...)
+			var exit *exec.ExitError
+			if errors.As(last, &exit) && exit.ExitCode() == exitUsage {
+				return false, errors.New("evenkeel does not know the command")
+			}
 			return last == nil, nil
 		})
 		if err != nil {
