@@ -95,7 +95,7 @@ func (r *Rebalancer) decide(ctx context.Context, s cluster.State, now cluster.Ti
 	if s.Mode == cluster.ModeOff {
 		return
 	}
-	result := scheduler.Plan(scheduler.Input{State: s, Now: now.Std(), Seed: s.Index})
+	result := scheduler.Plan(scheduler.Input{State: s, Now: now.Std()})
 	d := r.decision(s, result)
 	held := holding(s)
 	if len(result.Moves) == 0 || held != nil {
