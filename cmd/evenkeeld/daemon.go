@@ -160,7 +160,7 @@ func (h *host) run(ctx context.Context) error {
 	wg.Go(func() { h.uplink.Run(ctx) })
 	wg.Go(func() { h.lead(ctx) })
 	wg.Go(func() { h.watch(ctx, stop) })
-	wg.Go(func() { stop(operators.serve(ctx)) })
+	wg.Go(func() { stop(operators.Run(ctx)) })
 	if h.agent != nil {
 		wg.Go(func() { h.agent.Run(ctx) })
 	} else {
@@ -190,24 +190,32 @@ func (h *host) lead(ctx context.Context) {
 	loop := rebalancer.New(rebalancer.Config{
 		Replica: h.node, Self: cluster.Actor{Kind: kind, ID: h.self.MemberID, Name: h.cfg.Host.Name}, Now: time.Now, Logger: h.log,
 	})
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	cease := func() {}
-	defer func() { cease() }()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case leading := <-h.node.Leadership():
-			cease()
-			wg.Wait()
-			if !leading {
-				continue
+	leading := h.node.Leadership()
+	yes := false
+	for ctx.Err() == nil {
+		if !yes {
+			select {
+			case <-ctx.Done():
+			case yes = <-leading:
 			}
-			var reign context.Context
-			reign, cease = context.WithCancel(ctx)
-			wg.Go(func() { loop.Run(reign) })
+			continue
 		}
+		yes = reign(ctx, leading, loop.Run)
+	}
+}
+
+// reign runs the leader's loop until leadership changes; it returns the news.
+func reign(ctx context.Context, leading <-chan bool, loop func(context.Context)) (still bool) {
+	ctx, cease := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { loop(ctx) })
+	defer wg.Wait()
+	defer cease()
+	select {
+	case <-ctx.Done():
+		return false
+	case still = <-leading:
+		return still
 	}
 }
 
