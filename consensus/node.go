@@ -44,6 +44,7 @@ type Node struct {
 const (
 	trailingLogs      = 512  // entries kept behind a snapshot for followers that lag
 	snapshotThreshold = 1024 // entries between snapshots
+	maxAppendEntries  = 16   // in one request: consensus/rpc bounds requests by it
 	maxTurns          = 256
 	streamTimeout     = 5 * time.Second // of one Raft RPC
 	streamPool        = 3               // idle Raft streams kept per member
@@ -114,6 +115,7 @@ func newRaft(n *Node) (r *raft.Raft, err error) {
 	c.HeartbeatTimeout, c.ElectionTimeout = n.cfg.Timing.Heartbeat, n.cfg.Timing.Heartbeat
 	c.LeaderLeaseTimeout = n.cfg.Timing.Lease
 	c.TrailingLogs, c.SnapshotThreshold = trailingLogs, snapshotThreshold
+	c.MaxAppendEntries = maxAppendEntries
 	c.ShutdownOnRemove = false // a removed member stays readable and says what it is
 	c.NoLegacyTelemetry = true
 	c.Logger = raftLogger(n.log)

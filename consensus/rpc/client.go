@@ -40,7 +40,7 @@ func NewClient(identity cluster.Identity, clientTLS func(protocols ...string) *t
 				conn.Close()
 				return nil, &dialError{net.ErrClosed}
 			}
-			return &countedConn{conn, &c.conns, id.MemberID}, nil
+			return &countedConn{conn, conn, &c.conns, id.MemberID}, nil
 		},
 		DisableCompression: true, MaxHeaderListSize: 16 << 10, IdleConnTimeout: 90 * time.Second,
 		ReadIdleTimeout: 2 * time.Second, PingTimeout: 2 * time.Second, WriteByteTimeout: 10 * time.Second,

@@ -137,6 +137,7 @@ func (d *daemon) uplinkError(t *testing.T) string {
 
 func TestGarbage(t *testing.T) {
 	fleet := newFleet(t, 2) // two, so that one may speak Raft to the other
+	fleet[0].limits = rpc.Limits{Stall: 500 * time.Millisecond}
 	startAll(t, fleet)
 	leaderOf(t, fleet)
 	d, peer := fleet[0], fleet[1].badge

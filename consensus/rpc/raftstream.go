@@ -50,7 +50,7 @@ func (n network) DialRaft(ctx context.Context, addr, member string) (net.Conn, e
 		conn.Close()
 		return nil, net.ErrClosed
 	}
-	return &countedConn{conn, &n.s.raftOut, member}, nil
+	return &countedConn{conn, conn, &n.s.raftOut, member}, nil
 }
 
 // Peer implements consensus.Network.
@@ -66,13 +66,14 @@ func (n network) Join(ctx context.Context, addr string) error {
 // countedConn leaves its crowd when it is closed.
 type countedConn struct {
 	net.Conn
+	known net.Conn // as the crowd knows it
 	crowd *crowd
 	peer  string
 }
 
 // Close implements net.Conn.
 func (c *countedConn) Close() error {
-	c.crowd.leave(c.peer, c.Conn)
+	c.crowd.leave(c.peer, c.known)
 	return c.Conn.Close()
 }
 

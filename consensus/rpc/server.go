@@ -42,6 +42,7 @@ type Limits struct {
 	Connections int           // open at once, of each protocol; default 4096
 	PerPeer     int           // of those, of one member or operator; default 16
 	Silence     time.Duration // an attached agent that says nothing for so long is cut off; default 20 s
+	Stall       time.Duration // a Raft stream that pauses for so long within a request is cut off; default 10 s
 	Tick        time.Duration // load snapshots that arrive within it become one entry; default 200 ms
 }
 
@@ -62,6 +63,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Connections, 4096)
 	set(&l.PerPeer, 16)
 	setTime(&l.Silence, 20*time.Second)
+	setTime(&l.Stall, 10*time.Second)
 	setTime(&l.Tick, 200*time.Millisecond)
 	return l
 }
@@ -245,7 +247,7 @@ func (s *Server) takeRaft(conn net.Conn, id cluster.Identity) error {
 	case !s.raftIn.enter(id.MemberID, conn):
 		return errors.New("too many Raft streams")
 	}
-	counted := &countedConn{conn, &s.raftIn, id.MemberID}
+	counted := &countedConn{&boundedConn{Conn: conn, stall: s.cfg.Limits.Stall}, conn, &s.raftIn, id.MemberID}
 	select {
 	case s.raftStreams <- counted:
 		return nil
