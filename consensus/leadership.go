@@ -55,7 +55,7 @@ func (n *Node) followLeadership() {
 		case <-stopped:
 			stopped = nil
 			n.log.Error("this replica stops: it takes no part in the cluster until its binary can apply the entry", "err", n.fsm.halted())
-			n.raft.Shutdown()
+			n.stop()
 			n.stepDown()
 		case <-n.ctx.Done():
 			n.stepDown()

@@ -21,6 +21,7 @@ type Node struct {
 	incarnation uint64
 	fsm         *fsm
 	raft        *raft.Raft
+	stop        func() raft.Future // ends raft, once
 	logs        *timedLogs
 	backend     *backend
 	changed     bell
@@ -94,7 +95,7 @@ func start(cfg Config, b *backend, incarnation uint64) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("raft: %w", err)
 	}
-	n.raft = r
+	n.raft, n.stop = r, sync.OnceValue(n.stopRaft)
 	r.RegisterObserver(raft.NewObserver(nil, false, n.countChange))
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.loops.Go(n.followLeadership)
@@ -157,16 +158,23 @@ func (n *Node) close() error {
 	n.cancel()
 	n.loops.Wait()
 	within(time.Second, n.calls.Wait)
-	stopped := n.raft.Shutdown()
-	if t, ok := n.backend.trans.(raft.WithClose); ok {
-		t.Close() // ends streams that Raft's goroutines wait on
-	}
+	stopped := n.stop()
 	if !within(n.cfg.Timing.Propose, func() { _ = stopped.Error() }) {
 		return errors.New("close consensus: the disk does not answer; the log was left open")
 	}
 	within(time.Second, n.calls.Wait)
 	n.changed.ring()
 	return n.backend.close()
+}
+
+// stopRaft ends the library's part, and the streams that its goroutines wait
+// on, so that the other members notice at once.
+func (n *Node) stopRaft() raft.Future {
+	f := n.raft.Shutdown()
+	if t, ok := n.backend.trans.(raft.WithClose); ok {
+		t.Close()
+	}
+	return f
 }
 
 // within runs f and says whether it ended in time; if not it is left behind.

@@ -121,10 +121,10 @@ func (s *Server) receive(ctx context.Context, stream *attachStream, control *htt
 }
 
 // The beat of views. An agent that hears nothing for three beats looks for
-// another leader; a burst of changes costs one view per gap.
+// another leader. A change is looked at once, a burst of them once per gap.
 const (
 	viewBeat = time.Second
-	viewGap  = 50 * time.Millisecond
+	viewGap  = 20 * time.Millisecond
 	sendTime = 10 * time.Second // an agent that takes no view for so long is cut off
 )
 
@@ -134,26 +134,23 @@ func (s *Server) pushViews(ctx context.Context, stream *attachStream, control *h
 	beat := time.NewTicker(viewBeat)
 	defer beat.Stop()
 	var sent []byte
-	due := true
-	for {
+	for due := true; ; {
+		looked := time.Now()
 		changed := now.node.Changed()
 		state, _ := now.node.State()
 		view := state.ViewFor(member)
 		if key := concern(view); due || !bytes.Equal(key, sent) {
-			if err := control.SetWriteDeadline(time.Now().Add(sendTime)); err != nil {
+			if err := control.SetWriteDeadline(looked.Add(sendTime)); err != nil {
 				return err
 			}
 			if err := stream.Send(&attachDown{view}); err != nil {
 				return err
 			}
 			sent, due = key, false
-			if !sleep(ctx, viewGap) {
-				return endOf(ctx)
-			}
-			continue
 		}
 		select {
 		case <-changed:
+			sleep(ctx, viewGap-time.Since(looked))
 		case <-beat.C:
 			due = true
 		case <-ctx.Done():
