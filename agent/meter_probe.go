@@ -90,7 +90,7 @@ func (p *ProbeMeter) Read() (Reading, error) {
 	if err != nil {
 		return Reading{}, err
 	}
-	out := Reading{At: p.uptime(), Lost: r.Absurd + r.Foreign, VMs: make(map[string]VMReading, len(r.VMs))}
+	out := Reading{At: p.uptime(), Lost: r.Absurd + r.Foreign + r.Missed, VMs: make(map[string]VMReading, len(r.VMs))}
 	for id, vm := range r.VMs {
 		total := vm.Total()
 		v := VMReading{Since: vm.Since, RunNS: total.RunNS, WaitNS: total.WaitNS, Waits: total.Waits, Others: vm.Others.RunNS}

@@ -23,6 +23,10 @@ type Reading struct {
 	// Absurd counts events whose difference could not be, Foreign those of
 	// threads whose id had passed to another process; both were left out.
 	Absurd, Foreign uint64
+	// Missed waits ended in a switch that the kernel did not call the probe for.
+	// They are in all sums and counts; of their lengths only the mean with the
+	// next wait's is known, and Latency counts them with that.
+	Missed uint64
 }
 
 // VM is one VM's counters.

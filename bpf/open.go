@@ -125,7 +125,7 @@ func hasMember(s *btf.Struct, name string) bool {
 func explain(err error) error {
 	switch {
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%w: it needs CAP_BPF and CAP_PERFMON (CAP_SYS_ADMIN before 5.8): %w", ErrPermission, err)
+		return fmt.Errorf("%w: it needs CAP_BPF and CAP_PERFMON (CAP_SYS_ADMIN before 5.8); the kernel said %w", ErrPermission, os.ErrPermission)
 	case errors.Is(err, ebpf.ErrNotSupported):
 		return fmt.Errorf("%w: tp_btf programs need 5.5 or newer: %w", ErrUnsupported, err)
 	}

@@ -43,6 +43,7 @@ type vm struct {
 	threads map[int]*thread // by tid
 	others  Counters        // of ended threads that were no vCPUs
 	retired Counters        // of ended vCPU threads
+	refused map[int]bool    // threads that got no slot: they are not new when they get one
 }
 
 type thread struct {
@@ -104,17 +105,18 @@ func (p *Probes) Track(t Target) error {
 	}
 	first := v == nil
 	if first {
-		v = &vm{since: p.now(), pid: t.PID, threads: map[int]*thread{}}
+		v = &vm{since: p.now(), pid: t.PID, threads: map[int]*thread{}, refused: map[int]bool{}}
 		p.vms[t.VM] = v
 	}
 	p.retireMissing(v, t.Threads)
 	var errs []error
 	for _, th := range t.Threads {
 		if have := v.threads[th.TID]; have != nil {
-			have.vcpu = max(have.vcpu, th.VCPU)
+			p.recast(v, have, th.VCPU)
 			continue
 		}
-		if err := p.take(v, th, !first); err != nil {
+		if err := p.take(v, th, !first && !v.refused[th.TID]); err != nil {
+			v.refused[th.TID] = true
 			errs = append(errs, fmt.Errorf("track thread %d of VM %s: %w", th.TID, t.VM, err))
 		}
 	}
@@ -126,6 +128,11 @@ func (p *Probes) retireMissing(v *vm, present []Thread) {
 	starts := make(map[int]uint64, len(present))
 	for _, th := range present {
 		starts[th.TID] = th.Start
+	}
+	for tid := range v.refused {
+		if _, there := starts[tid]; !there {
+			delete(v.refused, tid)
+		}
 	}
 	for tid, th := range v.threads {
 		if start, there := starts[tid]; !there || start != th.start {
@@ -139,6 +146,11 @@ func (p *Probes) retireMissing(v *vm, present []Thread) {
 func (p *Probes) take(v *vm, th Thread, born bool) error {
 	if th.TID <= 0 || th.TID >= p.pids {
 		return fmt.Errorf("id out of the table's range 1..%d; was kernel.pid_max raised? restart evenkeeld", p.pids-1)
+	}
+	for id, other := range p.vms {
+		if other != v && other.threads[th.TID] != nil {
+			return fmt.Errorf("already counted for VM %s; untrack that first", id)
+		}
 	}
 	p.wake()
 	n := len(p.free)
@@ -155,7 +167,20 @@ func (p *Probes) take(v *vm, th Thread, born bool) error {
 	p.free = p.free[:n-1]
 	t := &thread{slot: slot, start: th.Start, vcpu: th.VCPU}
 	v.threads[th.TID] = t
+	delete(v.refused, th.TID)
 	return nil
+}
+
+// recast gives a thread that turned out to be a vCPU its number. What it had
+// counted before stays with the others, whose sum may not fall.
+func (p *Probes) recast(v *vm, t *thread, vcpu int) {
+	if t.vcpu >= 0 || vcpu < 0 {
+		t.vcpu = max(t.vcpu, vcpu)
+		return
+	}
+	p.refresh(t)
+	v.others.add(t.total)
+	t.total, t.vcpu = Counters{}, vcpu
 }
 
 // wake puts rested slots back.
@@ -229,11 +254,12 @@ func (p *Probes) Read() (Reading, error) {
 	for id, v := range p.vms {
 		r.VMs[id] = p.read(v)
 	}
-	var cells [16]byte
+	var cells [24]byte
 	if _, err := p.lost.ReadAt(cells[:], 0); err != nil {
 		return Reading{}, fmt.Errorf("probe: read: %w", err)
 	}
 	r.Absurd, r.Foreign = binary.LittleEndian.Uint64(cells[0:]), binary.LittleEndian.Uint64(cells[8:])
+	r.Missed = binary.LittleEndian.Uint64(cells[16:])
 	return r, nil
 }
 

@@ -35,7 +35,7 @@ type schedEkThread struct {
 	Tid        uint32
 	Tgid       uint32
 	Seen       uint32
-	Reserved   uint32
+	Pcount     uint32
 	Latency    [128]uint32
 }
 

@@ -48,7 +48,7 @@ func TestSharedLayout(t *testing.T) {
 		"wait_ns": unsafe.Offsetof(r.WaitNs), "run_ns": unsafe.Offsetof(r.RunNs), "waits": unsafe.Offsetof(r.Waits),
 		"accounted": unsafe.Offsetof(r.Accounted), "exec": unsafe.Offsetof(r.Exec), "switched_in": unsafe.Offsetof(r.SwitchedIn),
 		"tid": unsafe.Offsetof(r.Tid), "tgid": unsafe.Offsetof(r.Tgid), "seen": unsafe.Offsetof(r.Seen),
-		"reserved": unsafe.Offsetof(r.Reserved), "latency": unsafe.Offsetof(r.Latency),
+		"pcount": unsafe.Offsetof(r.Pcount), "latency": unsafe.Offsetof(r.Latency),
 	}
 	for _, m := range c.Members {
 		at, known := offsets[m.Name]

@@ -22,7 +22,7 @@ func decode(b []byte) (r record) {
 	le := binary.LittleEndian
 	r.WaitNs, r.RunNs, r.Waits = le.Uint64(b[0:]), le.Uint64(b[8:]), le.Uint64(b[16:])
 	r.Accounted, r.Exec, r.SwitchedIn = le.Uint64(b[24:]), le.Uint64(b[32:]), le.Uint64(b[40:])
-	r.Tid, r.Tgid, r.Seen, r.Reserved = le.Uint32(b[48:]), le.Uint32(b[52:]), le.Uint32(b[56:]), le.Uint32(b[60:])
+	r.Tid, r.Tgid, r.Seen, r.Pcount = le.Uint32(b[48:]), le.Uint32(b[52:]), le.Uint32(b[56:]), le.Uint32(b[60:])
 	for i := range r.Latency {
 		r.Latency[i] = le.Uint32(b[64+4*i:])
 	}

@@ -24,11 +24,26 @@ static __always_inline __u32 ek_log2(__u64 x)
 {
 	__u32 e = 0;
 
-	if (x >> 32) { e += 32; x >>= 32; }
-	if (x >> 16) { e += 16; x >>= 16; }
-	if (x >> 8) { e += 8; x >>= 8; }
-	if (x >> 4) { e += 4; x >>= 4; }
-	if (x >> 2) { e += 2; x >>= 2; }
+	if (x >> 32) {
+		e += 32;
+		x >>= 32;
+	}
+	if (x >> 16) {
+		e += 16;
+		x >>= 16;
+	}
+	if (x >> 8) {
+		e += 8;
+		x >>= 8;
+	}
+	if (x >> 4) {
+		e += 4;
+		x >>= 4;
+	}
+	if (x >> 2) {
+		e += 2;
+		x >>= 2;
+	}
 	return e + (__u32)(x >> 1);
 }
 
@@ -39,7 +54,8 @@ static __always_inline __u32 ek_bucket(__u64 ns)
 
 	if (ns >> EK_LAST_POWER) /* 34.4 s; also keeps the product below 2^64 */
 		return EK_BUCKETS - 1;
-	/* ns * 2^30/10^9; 0.073741824 * 2^28 = 19794920.1, rounded down so that bounds stay inclusive */
+	/* ns * 2^30/10^9; 0.073741824 * 2^28 = 19794920.1, rounded down so that
+	 * bounds stay inclusive */
 	x = ns + ((ns * 19794920ULL) >> 28);
 	if (x <= 1ULL << EK_FIRST_POWER)
 		return 0;
