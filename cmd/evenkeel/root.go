@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/evenkeel/evenkeel/cmd/internal/api"
+	"github.com/evenkeel/evenkeel/cmd/internal/ui"
+)
+
+// root is the tree of commands.
+func (a *app) root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "evenkeel",
+		Short: "Keep VMs from starving: see, explain and steer evenkeel's decisions",
+		Long: `evenkeel asks a daemon, evenkeeld, how the fleet is, explains what was decided
+and says what may be done. Any member of the cluster takes any command.`,
+		Example: `  evenkeel status                 how is the fleet, and what happens next?
+  evenkeel vms                    who waits for a CPU?
+  evenkeel plan                   what would be moved now?
+  evenkeel explain latest         why was that decided, or why did nothing move?
+  evenkeel mode auto              let evenkeel move VMs
+  evenkeel pause --for 2h         let it rest`,
+		Args:                       noArgs,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		SuggestionsMinimumDistance: 2,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	f := cmd.PersistentFlags()
+	f.StringVar(&a.target.Addr, "addr", "", "`HOST[:PORT]` of any member's API [EVENKEEL_ADDR]")
+	f.StringVar(&a.target.CACert, "cacert", "", "the cluster's CA certificate, a `FILE` [EVENKEEL_CACERT]")
+	f.StringVar(&a.target.ClientCert, "client-cert", "", "an operator's certificate, a `FILE` [EVENKEEL_CLIENT_CERT]")
+	f.StringVar(&a.target.ClientKey, "client-key", "", "its key, a `FILE` [EVENKEEL_CLIENT_KEY]")
+	f.StringVar(&a.target.Socket, "socket", api.DefaultSocket, "unix socket of this host's daemon, used without --addr")
+	f.StringVarP(&a.output, "output", "o", string(ui.Table), "`FORMAT`: "+strings.Join(ui.Formats(), ", ")+" [EVENKEEL_OUTPUT]")
+	f.BoolVar(&a.json, "json", false, "short for --output json")
+	f.DurationVar(&a.timeout, "timeout", api.DefaultTimeout, "give up a request after this `TIME`")
+	cmd.AddGroup(
+		&cobra.Group{ID: "see", Title: "See and understand:"},
+		&cobra.Group{ID: "act", Title: "Say what may be done:"},
+		&cobra.Group{ID: "care", Title: "Set up and look after:"},
+	)
+	cmd.SetHelpCommandGroupID("care")
+	cmd.SetCompletionCommandGroupID("care")
+	cmd.AddCommand(
+		group("see", a.status(), a.hosts(), a.vms(), a.history())...,
+	)
+	cmd.AddCommand(
+		group("act", a.mode(), a.pause(), a.resume(), a.migrations(), a.policy())...,
+	)
+	cmd.AddCommand(
+		group("care", a.cluster(), a.certs(), a.config(), a.version())...,
+	)
+	return cmd
+}
+
+func group(id string, commands ...*cobra.Command) []*cobra.Command {
+	for _, c := range commands {
+		c.GroupID = id
+	}
+	return commands
+}
+
+// noArgs refuses what looks like a misspelt subcommand, and says which was
+// probably meant.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("%s: unknown command or argument %q", cmd.CommandPath(), args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		text += "; did you mean " + strings.Join(near, " or ") + "?"
+	} else {
+		text += "; see `" + cmd.CommandPath() + " --help`"
+	}
+	return fmt.Errorf("%s", text)
+}

@@ -1,0 +1,59 @@
+package api
+
+import "github.com/evenkeel/evenkeel/scheduler/cluster"
+
+// Act is what every request that changes something may say.
+type Act struct {
+	// ID makes it safe to send the request again: the State takes an ID once.
+	// "" lets the server choose one.
+	ID     string `json:"id,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// DryRun asks what would come of it, and changes nothing.
+	DryRun bool `json:"dry_run,omitempty"`
+}
+
+// Change is the answer to a request that changes something.
+type Change struct {
+	Head
+	Done bool   `json:"done"` // false: a dry run
+	Text string `json:"text"` // what was changed, in words
+	Move *Move  `json:"move,omitempty"`
+	Mode *Mode  `json:"mode"`
+}
+
+// Mode is what automation may do.
+type Mode struct {
+	Mode   cluster.Mode `json:"mode"`
+	By     string       `json:"by"`
+	Paused *Pause       `json:"paused"`
+	Frozen *Freeze      `json:"frozen"`
+}
+
+// The requests that change something.
+type (
+	// ModeRequest sets the mode. Outside a lab, auto wants Experimental: there
+	// are no pre-flight checks yet.
+	ModeRequest struct {
+		Act
+		Mode         cluster.Mode `json:"mode"`
+		Experimental bool         `json:"experimental,omitempty"`
+	}
+	// PauseRequest stops automation for a while.
+	PauseRequest struct {
+		Act
+		ForSeconds float64 `json:"for_seconds"`
+	}
+	// ResumeRequest lifts a pause and a freeze.
+	ResumeRequest struct{ Act }
+	// CancelRequest takes an order back, or aborts its migration.
+	CancelRequest struct {
+		Act
+		Move string `json:"move"`
+	}
+	// ResolveRequest says where a VM runs after a move of unknown outcome.
+	ResolveRequest struct {
+		Act
+		Move      string `json:"move"`
+		RunningOn string `json:"running_on"` // a host's name or id, or none
+	}
+)

@@ -1,0 +1,62 @@
+package api
+
+import "github.com/evenkeel/evenkeel/scheduler/cluster"
+
+// Version is the apiVersion of every answer.
+const Version = "evenkeel/v1"
+
+// Head begins every answer.
+type Head struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	// Now is the clock of the member that answers: ages count back from it.
+	Now   Time   `json:"now"`
+	Index uint64 `json:"index"` // applied index of the State that was read
+	// Stale is null if the State holds all that was acknowledged before the
+	// request.
+	Stale *Stale `json:"stale"`
+	// Messages say what the answer could not find out.
+	Messages []string `json:"messages,omitempty"`
+}
+
+// Stale says that an answer comes from one replica alone.
+type Stale struct {
+	Seconds float64 `json:"seconds"` // since the cluster's last command that this replica knows
+	Why     string  `json:"why"`
+}
+
+// List is an answer with items.
+type List[T any] struct {
+	Head
+	Items []T `json:"items"`
+}
+
+// The lists. Items are never null.
+type (
+	HostList     = List[Host]
+	VMList       = List[VM]
+	MoveList     = List[Move]
+	DecisionList = List[Decision]
+	PeerList     = List[Peer]
+	LocalVMList  = List[LocalVM]
+)
+
+// Refusal is why evenkeel does not do a thing. Its codes are explained in
+// docs/refusals.md.
+type Refusal struct {
+	Code cluster.Code `json:"code"`
+	Text string       `json:"text"`
+}
+
+func refusalOf(r *cluster.Refusal) *Refusal {
+	if r == nil {
+		return nil
+	}
+	return &Refusal{r.Code, r.Text}
+}
+
+// Ref names a host, VM or member by id and name.
+type Ref struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}

@@ -1,0 +1,132 @@
+package api
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+// Host is a hypervisor as the cluster knows it.
+type Host struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name"`
+	State   HostState `json:"state"`
+	Message string    `json:"message"`
+	Fresh   bool      `json:"fresh"` // its newest load snapshot still stands for the present
+
+	// AgeSeconds is the age of the newest snapshot; null before the first. The
+	// figures below are that snapshot's.
+	AgeSeconds       *float64       `json:"age_seconds"`
+	Source           cluster.Source `json:"source"`
+	CPUs             float64        `json:"cpus"` // for VMs
+	CPUUse           float64        `json:"cpu_use"`
+	CPUOverhead      float64        `json:"cpu_overhead"` // of cpu_use: what no move can shift
+	MemoryBytes      int64          `json:"memory_bytes"` // for VMs
+	MemoryUsedBytes  int64          `json:"memory_used_bytes"`
+	StealRatio       float64        `json:"steal_ratio"`
+	StealRatioMax    float64        `json:"steal_ratio_max"` // the worst vCPU
+	PainRatio        float64        `json:"pain_ratio"`      // what thresholds look at
+	ExcessSeconds    float64        `json:"excess_seconds"`  // accumulated above the enter threshold
+	WorstVM          string         `json:"worst_vm"`        // name
+	RunQueueP99      float64        `json:"run_queue_p99_seconds"`
+	BookErrorRatio   float64        `json:"book_error_ratio"`
+	LostEvents       uint64         `json:"lost_events"`
+	VMs              int            `json:"vms"`
+	MovesInFlight    int            `json:"moves_in_flight"`
+	Version          string         `json:"version"`
+	Address          string         `json:"address"`
+	APIAddress       string         `json:"api_address"`
+	MigrationAddress string         `json:"migration_address"`
+	Lab              bool           `json:"lab"`
+	JoinedAt         Time           `json:"joined_at"`
+}
+
+// HostState is a hypervisor's health.
+type HostState string
+
+// The states of a host.
+const (
+	HostOK         HostState = "ok"
+	HostSuffering  HostState = "suffering"  // its VMs wait more than the enter threshold allows
+	HostSilent     HostState = "silent"     // unknown: neither source nor target
+	HostUnmeasured HostState = "unmeasured" // it speaks, but cannot measure waits
+)
+
+func hostOf(s cluster.State, h cluster.Host, now cluster.Time) Host {
+	m, _ := s.Member(h.ID)
+	out := Host{
+		ID: h.ID, Name: s.HostName(h.ID), CPUs: m.CPUs.CPUs(), MemoryBytes: int64(m.Memory), MemoryUsedBytes: int64(s.MemoryUse(h.ID)),
+		Source: cluster.SourceNone, ExcessSeconds: seconds(h.Excess), VMs: residents(h.Inventory),
+		Version: m.Version, Address: m.Address, APIAddress: m.APIAddress, MigrationAddress: m.MigrationAddress, Lab: m.Lab, JoinedAt: timeOf(m.JoinedAt),
+	}
+	out.MovesInFlight, _ = s.InFlight(h.ID)
+	beat, seen := h.Last()
+	if seen {
+		age := seconds(now.Sub(beat.At))
+		out.AgeSeconds, out.Fresh = &age, h.Fresh(now)
+		out.figures(h, beat.Load)
+	}
+	out.State, out.Message = health(s, h, now)
+	return out
+}
+
+func (out *Host) figures(h cluster.Host, l cluster.Load) {
+	out.Source, out.CPUs, out.CPUUse, out.CPUOverhead = l.Source, l.CPUs.CPUs(), l.Use.CPUs(), l.Overhead.CPUs()
+	out.MemoryBytes = int64(l.Memory)
+	out.StealRatio, out.StealRatioMax, out.PainRatio = l.Steal.Float(), l.StealMax.Float(), cluster.Pain(l.Steal, l.StealMax).Float()
+	out.BookErrorRatio, out.LostEvents = l.BookError.Float(), l.Lost
+	worst := cluster.Ratio(-1)
+	for _, v := range l.VMs {
+		out.RunQueueP99 = max(out.RunQueueP99, v.P99.Seconds())
+		vm, known := h.Inventory.BySlot(v.Slot)
+		if pain := cluster.Pain(v.Steal, v.StealMax); known && pain > worst {
+			worst, out.WorstVM = pain, vm.Name
+		}
+	}
+}
+
+func health(s cluster.State, h cluster.Host, now cluster.Time) (HostState, string) {
+	beat, seen := h.Last()
+	switch {
+	case !seen && h.Refused != nil:
+		return HostSilent, "its snapshots are refused: " + h.Refused.Error()
+	case !seen:
+		return HostSilent, "no load snapshot since its daemon started"
+	case !h.Fresh(now):
+		return HostSilent, fmt.Sprintf("silent for %v", now.Sub(beat.At).Round(time.Second))
+	case beat.Load.Source == cluster.SourceNone:
+		return HostUnmeasured, "waits cannot be measured; see `evenkeel doctor` there"
+	case h.RefusedAt > beat.At:
+		return HostOK, "a later snapshot was refused: " + h.Refused.Error()
+	}
+	pain := cluster.Pain(beat.Load.Steal, beat.Load.StealMax)
+	if pain <= s.Settings.Enter {
+		return HostOK, ""
+	}
+	if !h.Settled() {
+		return HostSuffering, "figures still carry a move or a start"
+	}
+	return HostSuffering, fmt.Sprintf("above %v; excess %v of %v", s.Settings.Enter, h.Excess.Round(100*time.Millisecond), s.Settings.Sustained())
+}
+
+// residents counts the VMs that live on a host; those on their way to it do
+// not yet.
+func residents(inv cluster.Inventory) int {
+	n := 0
+	for _, vm := range inv.VMs {
+		if !vm.Incoming {
+			n++
+		}
+	}
+	return n
+}
+
+func hostsOf(s cluster.State, now cluster.Time) []Host {
+	out := []Host{}
+	for _, h := range s.Hosts() {
+		out = append(out, hostOf(s, h, now))
+	}
+	sortByName(out, func(h Host) string { return h.Name })
+	return out
+}

@@ -1,0 +1,212 @@
+package api
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/evenkeel/evenkeel/cmd/internal/config"
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+// Knob is one setting: its name, what it means, how the JSON shows it and how
+// a person writes it.
+type Knob struct {
+	Name    string
+	Meaning string
+	show    func(*cluster.Settings) any
+	set     func(*cluster.Settings, string) error
+	text    func(value any) string
+}
+
+// Text prints a value of the JSON as a person would write it.
+func (k Knob) Text(value any) string { return k.text(value) }
+
+// knobs are the settings, in the order in which `evenkeel policy show` prints
+// them.
+var knobs = []Knob{
+	word("policy", "planner: demand, half-difference or off", func(s *cluster.Settings) *string { return &s.Policy }),
+	word("profile", "patience: steady (3 min) or fast (3 s at twice the threshold)", func(s *cluster.Settings) *cluster.Profile { return &s.Profile }),
+	ratio("enter", "steal above which a host suffers", func(s *cluster.Settings) *cluster.Ratio { return &s.Enter }),
+	ratio("exit", "steal below which its excess is forgotten", func(s *cluster.Settings) *cluster.Ratio { return &s.Exit }),
+	ratio("min_gain", "by how much a move must lower the worst predicted steal", func(s *cluster.Settings) *cluster.Ratio { return &s.MinGain }),
+	duration("cooldown", "how long a moved VM stays where it is", func(s *cluster.Settings) *time.Duration { return &s.Cooldown }),
+	count("per_host", "moves in flight that touch one host", func(s *cluster.Settings) *int { return &s.PerHost }),
+	count("per_cluster", "moves in flight", func(s *cluster.Settings) *int { return &s.PerCluster }),
+	count("per_hour", "automatic moves within an hour", func(s *cluster.Settings) *int { return &s.PerHour }),
+	count("per_day", "automatic moves within a day", func(s *cluster.Settings) *int { return &s.PerDay }),
+	duration("claim_within", "an order's deadline", func(s *cluster.Settings) *time.Duration { return &s.ClaimWithin }),
+	duration("start_window", "a source starts within this after it saw an order", func(s *cluster.Settings) *time.Duration { return &s.StartWindow }),
+	duration("move_budget", "a migration that runs longer is aborted", func(s *cluster.Settings) *time.Duration { return &s.MoveBudget }),
+	rate("bandwidth", "of each migration, bytes per second; 0: libvirt's default", func(s *cluster.Settings) *cluster.BytesPerSecond { return &s.Bandwidth }),
+	duration("evidence_within", "silence of an end after which an outcome is unknown", func(s *cluster.Settings) *time.Duration { return &s.EvidenceWithin }),
+	duration("settle", "from a move's end to its verification", func(s *cluster.Settings) *time.Duration { return &s.Settle }),
+	duration("warm_up", "a new leader watches so long before it decides", func(s *cluster.Settings) *time.Duration { return &s.WarmUp }),
+	count("freeze_after", "failed or unknown moves that freeze automation", func(s *cluster.Settings) *int { return &s.FreezeAfter }),
+	duration("freeze_window", "within which they are counted", func(s *cluster.Settings) *time.Duration { return &s.FreezeWindow }),
+	ratio("freeze_silent", "share of silent hosts above which nothing moves", func(s *cluster.Settings) *cluster.Ratio { return &s.FreezeSilent }),
+	flag("allow_unlocked", "move VMs whose disks have no lock", func(s *cluster.Settings) *bool { return &s.AllowUnlocked }),
+}
+
+// Knobs lists the settings in their order.
+func Knobs() []Knob { return slices.Clone(knobs) }
+
+// SettingNames lists the settings in their order.
+func SettingNames() []string {
+	out := make([]string, len(knobs))
+	for i, k := range knobs {
+		out[i] = k.Name
+	}
+	return out
+}
+
+// turn returns the settings with the changes made. State.Apply judges them.
+func turn(set cluster.Settings, changes map[string]string) (cluster.Settings, error) {
+	names := make([]string, 0, len(changes))
+	for name := range changes {
+		names = append(names, name)
+	}
+	slices.Sort(names) // the same first error every time
+	for _, name := range names {
+		i := slices.IndexFunc(knobs, func(k Knob) bool { return k.Name == name })
+		if i < 0 {
+			return set, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("no setting %.40q; there are: %s", name, strings.Join(SettingNames(), ", ")))
+		}
+		if err := knobs[i].set(&set, changes[name]); err != nil {
+			return set, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("setting %s: %w", name, err))
+		}
+	}
+	return set, nil
+}
+
+func word[T ~string](name, meaning string, at func(*cluster.Settings) *T) Knob {
+	return Knob{
+		name, meaning, func(s *cluster.Settings) any { return string(*at(s)) },
+		func(s *cluster.Settings, v string) error { *at(s) = T(v); return nil },
+		plainText,
+	}
+}
+
+func ratio(name, meaning string, at func(*cluster.Settings) *cluster.Ratio) Knob {
+	return Knob{
+		name, meaning, func(s *cluster.Settings) any { return at(s).Float() },
+		func(s *cluster.Settings, v string) (err error) { *at(s), err = ParseRatio(v); return err },
+		ratioText,
+	}
+}
+
+func duration(name, meaning string, at func(*cluster.Settings) *time.Duration) Knob {
+	return Knob{
+		name, meaning, func(s *cluster.Settings) any { return at(s).Seconds() },
+		func(s *cluster.Settings, v string) error {
+			d, err := time.ParseDuration(v)
+			if err != nil {
+				return fmt.Errorf("%.40q is not a duration; write it like 30s or 10m", v)
+			}
+			*at(s) = d
+			return nil
+		},
+		durationText,
+	}
+}
+
+func count(name, meaning string, at func(*cluster.Settings) *int) Knob {
+	return Knob{
+		name, meaning, func(s *cluster.Settings) any { return *at(s) },
+		func(s *cluster.Settings, v string) error {
+			n, err := strconv.ParseInt(v, 10, 32)
+			if err != nil {
+				return fmt.Errorf("%.40q is not a whole number", v)
+			}
+			*at(s) = int(n)
+			return nil
+		},
+		plainText,
+	}
+}
+
+func rate(name, meaning string, at func(*cluster.Settings) *cluster.BytesPerSecond) Knob {
+	return Knob{
+		name, meaning, func(s *cluster.Settings) any { return int64(*at(s)) },
+		func(s *cluster.Settings, v string) error {
+			if v == "0" {
+				*at(s) = 0
+				return nil
+			}
+			n, err := config.ParseSize(strings.TrimSuffix(v, "/s"))
+			if err != nil {
+				return fmt.Errorf("%w; write it like 100MiB, or 0 for no limit", err)
+			}
+			*at(s) = cluster.BytesPerSecond(n)
+			return nil
+		},
+		rateText,
+	}
+}
+
+func flag(name, meaning string, at func(*cluster.Settings) *bool) Knob {
+	return Knob{
+		name, meaning, func(s *cluster.Settings) any { return *at(s) },
+		func(s *cluster.Settings, v string) error {
+			if v != "true" && v != "false" {
+				return fmt.Errorf("%.40q is neither true nor false", v)
+			}
+			*at(s) = v == "true"
+			return nil
+		},
+		plainText,
+	}
+}
+
+// ParseRatio reads a share: 10%, 2.5% or 0.1.
+func ParseRatio(text string) (cluster.Ratio, error) {
+	digits, percent := strings.CutSuffix(strings.TrimSpace(text), "%")
+	f, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
+	if percent {
+		f /= 100
+	}
+	if err != nil || math.IsNaN(f) || f < 0 || f > 1 {
+		return 0, fmt.Errorf("%.40q is not a share between 0 and 100 %%; write it like 10%% or 0.1", text)
+	}
+	return cluster.Ratio(math.Round(f * 1e6)), nil
+}
+
+// changesBetween says in words what two settings differ in.
+func changesBetween(before, after cluster.Settings) string {
+	var out []string
+	for _, k := range knobs {
+		if a, b := k.show(&before), k.show(&after); a != b {
+			out = append(out, fmt.Sprintf("%s %v -> %v", k.Name, a, b))
+		}
+	}
+	if len(out) == 0 {
+		return "nothing differs from before"
+	}
+	return strings.Join(out, ", ")
+}
+
+// The values below come out of JSON, so every number is a float64.
+func plainText(v any) string { return fmt.Sprint(v) }
+
+func ratioText(v any) string {
+	f, _ := v.(float64)
+	return strconv.FormatFloat(math.Round(f*1e6)/1e4, 'f', -1, 64) + "%"
+}
+
+func durationText(v any) string {
+	f, _ := v.(float64)
+	return time.Duration(f * float64(time.Second)).String()
+}
+
+func rateText(v any) string {
+	f, _ := v.(float64)
+	if f == 0 {
+		return "0"
+	}
+	return cluster.Bytes(f).String() + "/s"
+}

@@ -1,0 +1,81 @@
+package api
+
+import (
+	"time"
+
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+// Move is an order and what became of it.
+type Move struct {
+	ID       string            `json:"id"`
+	VM       string            `json:"vm"` // name
+	VMUUID   string            `json:"vm_uuid"`
+	Source   string            `json:"source"` // host's name
+	Target   string            `json:"target"`
+	State    cluster.MoveState `json:"state"`
+	Verdict  cluster.Verdict   `json:"verdict"` // "" until measured
+	Reason   string            `json:"reason"`  // why it was ordered
+	Trigger  cluster.Trigger   `json:"trigger"`
+	Decision string            `json:"decision"`
+
+	OrderedAt Time `json:"ordered_at"`
+	StartedAt Time `json:"started_at"`
+	EndedAt   Time `json:"ended_at"`
+	Deadline  Time `json:"deadline"` // the source may claim it until then
+
+	DowntimeMS *float64 `json:"downtime_ms"` // null: not known
+	Predicted  Effect   `json:"predicted"`
+	Measured   *Effect  `json:"measured"` // null until verified
+	Progress   Progress `json:"progress"`
+
+	Why        string       `json:"why"`      // how it ended, in words
+	WhyCode    cluster.Code `json:"why_code"` // "" if no refusal
+	Report     string       `json:"report"`   // libvirt's error at the source
+	AbortAsked bool         `json:"abort_asked"`
+	ResolvedBy string       `json:"resolved_by"`
+	Term       uint64       `json:"term"`
+	Index      uint64       `json:"index"`
+}
+
+// Progress of a migration job. Zero figures: nothing was reported yet.
+type Progress struct {
+	TotalBytes              int64   `json:"total_bytes"`
+	ProcessedBytes          int64   `json:"processed_bytes"`
+	RemainingBytes          int64   `json:"remaining_bytes"`
+	DirtyBytesPerSecond     int64   `json:"dirty_bytes_per_second"`
+	BandwidthBytesPerSecond int64   `json:"bandwidth_bytes_per_second"`
+	Iteration               int64   `json:"iteration"`
+	Ratio                   float64 `json:"ratio"` // share of the total that is not remaining
+}
+
+func progressOf(p cluster.Progress) Progress {
+	out := Progress{
+		TotalBytes: int64(p.Total), ProcessedBytes: int64(p.Processed), RemainingBytes: int64(p.Remaining),
+		DirtyBytesPerSecond: int64(p.DirtyRate), BandwidthBytesPerSecond: int64(p.Bandwidth), Iteration: p.Iteration,
+	}
+	if p.Total > 0 {
+		out.Ratio = min(max(1-float64(p.Remaining)/float64(p.Total), 0), 1)
+	}
+	return out
+}
+
+func moveOf(s cluster.State, m cluster.Move) Move {
+	out := Move{
+		ID: m.ID, VM: m.VMName, VMUUID: m.VM, Source: s.HostName(m.Source), Target: s.HostName(m.Target),
+		State: m.State, Verdict: m.Verdict, Reason: m.Reason, Trigger: m.Trigger, Decision: m.Decision,
+		OrderedAt: timeOf(m.OrderedAt), StartedAt: timeOf(m.StartedAt), EndedAt: timeOf(m.EndedAt), Deadline: timeOf(m.Deadline),
+		Predicted: effectOf(m.Predicted), Progress: progressOf(m.Progress),
+		Why: m.Why, WhyCode: m.WhyCode, Report: m.Report, AbortAsked: m.AbortAsked, ResolvedBy: m.ResolvedBy,
+		Term: m.Term, Index: m.Index,
+	}
+	if m.Downtime > 0 {
+		ms := float64(m.Downtime) / float64(time.Millisecond)
+		out.DowntimeMS = &ms
+	}
+	if m.Measured != nil {
+		e := effectOf(*m.Measured)
+		out.Measured = &e
+	}
+	return out
+}

@@ -1,0 +1,76 @@
+package api
+
+import (
+	"github.com/evenkeel/evenkeel/consensus"
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+// Peer is a member of the cluster and what it says of itself. It needs no
+// leader: each member was asked.
+type Peer struct {
+	ID         string       `json:"id"`
+	Name       string       `json:"name"`
+	Role       cluster.Role `json:"role"`
+	Voter      bool         `json:"voter"` // by the configuration of the member that was asked
+	Leader     bool         `json:"leader"`
+	Address    string       `json:"address"`
+	APIAddress string       `json:"api_address"`
+
+	Answers bool   `json:"answers"`
+	Message string `json:"message"` // why it does not answer, or is no part of the cluster
+
+	// What it says of itself; zero if it does not answer.
+	Version       string   `json:"version"`
+	Part          string   `json:"part"` // leader, follower, candidate or shutdown
+	Term          uint64   `json:"term"`
+	LastIndex     uint64   `json:"last_index"`
+	AppliedIndex  uint64   `json:"applied_index"`
+	AppendSeconds float64  `json:"append_seconds"` // of its last append to the log
+	LeaderChanges uint64   `json:"leader_changes"` // that it saw since its start
+	Voters        []string `json:"voters"`         // ids, by its own configuration
+	SeesLeader    string   `json:"sees_leader"`    // id, "" for none
+	Clock         Time     `json:"clock"`
+	// ClockAheadSeconds is its clock less ours, halfway through the call.
+	ClockAheadSeconds float64 `json:"clock_ahead_seconds"`
+}
+
+// tell fills in what a replica knows of itself.
+func (p *Peer) tell(h consensus.Health) {
+	p.Answers, p.Part, p.Term, p.LastIndex, p.AppliedIndex = true, h.Part, h.Term, h.LastIndex, h.AppliedIndex
+	p.AppendSeconds, p.LeaderChanges, p.SeesLeader = h.AppendLatency.Seconds(), h.LeaderChanges, h.Leader
+	p.Voters = make([]string, len(h.Voters))
+	for i, v := range h.Voters {
+		p.Voters[i] = v.Member
+	}
+	switch {
+	case h.Halted != "":
+		p.Message = "stopped applying: " + h.Halted
+	case h.Waiting != "":
+		p.Message = h.Waiting
+	}
+}
+
+// Quorum says how many voters are left and how many may yet be lost.
+type Quorum struct {
+	Voters    int `json:"voters"`
+	Answering int `json:"answering"`
+	Needed    int `json:"needed"`
+	// Spare is how many more voters may be lost before nothing can be decided;
+	// negative: that many are missing.
+	Spare int `json:"spare"`
+}
+
+func quorumOf(peers []Peer) Quorum {
+	var q Quorum
+	for _, p := range peers {
+		if p.Voter {
+			q.Voters++
+			if p.Answers && p.Part != "shutdown" {
+				q.Answering++
+			}
+		}
+	}
+	q.Needed = q.Voters/2 + 1
+	q.Spare = q.Answering - q.Needed
+	return q
+}

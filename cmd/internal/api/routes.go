@@ -1,0 +1,85 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+)
+
+// service begins the path of every method.
+const service = "/evenkeel.v1.API/"
+
+func procedure(method string) string { return service + method }
+
+// routes lists every method.
+func (s *Server) routes() http.Handler {
+	r := &router{mux: http.NewServeMux()}
+	read(s, r, "Status", statusTime, s.status)
+	read(s, r, "Hosts", readTime, s.hosts)
+	read(s, r, "VMs", readTime+askTime, s.vms)
+	read(s, r, "Moves", readTime, s.moves)
+	read(s, r, "Decisions", readTime, s.decisions)
+	read(s, r, "GetSettings", readTime, s.settings)
+	act(s, r, "SetMode", s.setMode)
+	act(s, r, "Pause", s.pause)
+	act(s, r, "Resume", s.resume)
+	act(s, r, "Cancel", s.cancel)
+	act(s, r, "Resolve", s.resolve)
+	act(s, r, "SetSettings", s.setSettings)
+	local(s, r, "Peers", s.peerList)
+	local(s, r, "Peer", s.peer)
+	local(s, r, "LocalVMs", s.localVMs)
+	local(s, r, "Version", s.version)
+	r.mux.HandleFunc("/", r.unknown)
+	return r.mux
+}
+
+// Times within which a read should be answered. A status must be there within
+// a second, the stale one too: it asks the leader, then the other members.
+const (
+	readTime   = time.Second
+	statusTime = 700 * time.Millisecond
+	askTime    = time.Second            // of one member, for its live counters
+	pingTime   = 300 * time.Millisecond // of one member, whether it is there
+)
+
+type router struct {
+	mux     *http.ServeMux
+	methods []string
+}
+
+// handle adds a method.
+func handle[Req, Resp any](r *router, method string, f func(context.Context, caller, *Req) (*Resp, error)) {
+	path := procedure(method)
+	r.methods = append(r.methods, method)
+	r.mux.Handle(path, connect.NewUnaryHandlerSimple(path, func(ctx context.Context, req *Req) (*Resp, error) {
+		who, err := whoIs(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return f(ctx, who, req)
+	}, handlerOptions()...))
+}
+
+// unknown answers every other path in the same form as a method's error.
+func (r *router) unknown(w http.ResponseWriter, req *http.Request) {
+	names := slices.Sorted(slices.Values(r.methods))
+	err := connect.NewError(connect.CodeUnimplemented, fmt.Errorf("no method at %.80q; POST to %sMETHOD, which is one of %s", req.URL.Path, service, strings.Join(names, ", ")))
+	_ = connect.NewErrorWriter(handlerOptions()...).Write(w, req, err) // the caller has gone
+}
+
+// local adds a method that this member answers alone.
+func local[Req, Resp any](s *Server, r *router, method string, answer func(context.Context, view, *Req) (*Resp, error)) {
+	handle(r, method, func(ctx context.Context, who caller, req *Req) (*Resp, error) {
+		return answer(ctx, s.look(who, nil), req)
+	})
+}
+
+// errNoHop ends a request that was forwarded to a member which does not lead.
+var errNoHop = errors.New("forwarded to a member that does not lead")

@@ -1,0 +1,195 @@
+package api
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+// Status answers: healthy? acting? what next?
+type Status struct {
+	Head
+	Cluster string       `json:"cluster"`
+	Member  string       `json:"member"` // name of the one that answers
+	Version string       `json:"version"`
+	Lab     bool         `json:"lab"` // every hypervisor belongs to a test fleet
+	Mode    cluster.Mode `json:"mode"`
+	ModeBy  string       `json:"mode_by"`
+	Paused  *Pause       `json:"paused"`
+	Frozen  *Freeze      `json:"frozen"`
+	// Held is why no automatic move may be ordered now, null if one may.
+	Held   *Refusal `json:"held"`
+	Leader *Ref     `json:"leader"` // null if none is known
+	Term   uint64   `json:"term"`
+	Quorum Quorum   `json:"quorum"`
+	Hosts  Fleet    `json:"hosts"`
+	Policy string   `json:"policy"`
+
+	WorstHost *Host `json:"worst_host"` // by pain, of the fresh ones
+	WorstVM   *VM   `json:"worst_vm"`   // by pain, on fresh hosts; without live counters
+
+	InFlight     []Move    `json:"in_flight"`
+	LastMove     *Move     `json:"last_move"` // newest that is not in flight
+	LastDecision *Decision `json:"last_decision"`
+	Warnings     []Warning `json:"warnings"`
+}
+
+// Fleet counts hypervisors and VMs.
+type Fleet struct {
+	Total  int      `json:"total"`
+	Fresh  int      `json:"fresh"`
+	Silent []string `json:"silent"` // names
+	VMs    int      `json:"vms"`
+}
+
+// Pause is an operator's stop.
+type Pause struct {
+	Since  Time   `json:"since"`
+	Until  Time   `json:"until"`
+	By     string `json:"by"`
+	Reason string `json:"reason"`
+}
+
+// Freeze is evenkeel's own stop. Until is null if only an operator lifts it.
+type Freeze struct {
+	Since Time   `json:"since"`
+	Until Time   `json:"until"`
+	Cause string `json:"cause"`
+}
+
+// Warning is something to look at, with the command that explains it.
+type Warning struct {
+	Text    string `json:"text"`
+	Command string `json:"command"`
+}
+
+func statusOf(s cluster.State, now cluster.Time) *Status {
+	vms := vmNames(s)
+	out := &Status{
+		Cluster: s.Cluster, Mode: s.Mode, ModeBy: s.ModeBy, Held: refusalOf(s.Holding()), Term: s.Term, Policy: s.Settings.Policy,
+		Lab: allLab(s), InFlight: []Move{}, Warnings: []Warning{},
+	}
+	if p := s.Paused; p.Until > now {
+		out.Paused = &Pause{timeOf(p.Since), timeOf(p.Until), p.By, p.Text}
+	}
+	if f := s.Frozen; f.Since != 0 && (f.Until == 0 || f.Until > now) {
+		out.Frozen = &Freeze{timeOf(f.Since), timeOf(f.Until), f.Cause}
+	}
+	out.fleet(s, now)
+	for m := range s.Live() {
+		out.InFlight = append(out.InFlight, moveOf(s, m))
+	}
+	for _, m := range s.MovesBackward() {
+		if !m.State.Live() {
+			last := moveOf(s, m)
+			out.LastMove = &last
+			break
+		}
+	}
+	for _, d := range s.DecisionsBackward() {
+		last := decisionOf(s, vms, d)
+		out.LastDecision = &last
+		break
+	}
+	out.warn(s, now)
+	return out
+}
+
+func (out *Status) fleet(s cluster.State, now cluster.Time) {
+	_, out.Hosts.VMs, _, _ = s.Size()
+	out.Hosts.Silent = []string{}
+	worst := cluster.Ratio(-1)
+	for _, h := range s.Hosts() {
+		out.Hosts.Total++
+		if !h.Fresh(now) {
+			out.Hosts.Silent = append(out.Hosts.Silent, s.HostName(h.ID))
+			continue
+		}
+		out.Hosts.Fresh++
+		beat, _ := h.Last()
+		if pain := cluster.Pain(beat.Load.Steal, beat.Load.StealMax); pain > worst && beat.Load.Source != cluster.SourceNone {
+			worst = pain
+			host := hostOf(s, h, now)
+			out.WorstHost = &host
+		}
+	}
+	slices.Sort(out.Hosts.Silent)
+	out.WorstVM = worstVM(s, now)
+}
+
+// worstVM looks at every figure once and describes only the winner.
+func worstVM(s cluster.State, now cluster.Time) *VM {
+	worst, uuid := cluster.Ratio(-1), ""
+	for _, h := range s.Hosts() {
+		beat, _ := h.Last()
+		if !h.Fresh(now) || beat.Load.Source == cluster.SourceNone {
+			continue
+		}
+		for _, l := range beat.Load.VMs {
+			vm, known := h.Inventory.BySlot(l.Slot)
+			if pain := cluster.Pain(l.Steal, l.StealMax); known && !vm.Incoming && pain > worst {
+				worst, uuid = pain, vm.UUID
+			}
+		}
+	}
+	p, ok := s.Place(uuid)
+	if !ok {
+		return nil
+	}
+	vm := vmOf(s, uuid, p, now)
+	return &vm
+}
+
+func (out *Status) warn(s cluster.State, now cluster.Time) {
+	warn := func(command, format string, args ...any) {
+		out.Warnings = append(out.Warnings, Warning{fmt.Sprintf(format, args...), command})
+	}
+	if f := out.Frozen; f != nil {
+		warn("evenkeel history", "evenkeel froze automation: %s; `evenkeel resume` lifts it", f.Cause)
+	}
+	for _, m := range out.InFlight {
+		if m.State == cluster.MoveUnknown {
+			warn("evenkeel explain "+m.ID, "the outcome of %s (%s) is unknown: %s", m.ID, m.VM, m.Why)
+		}
+	}
+	if len(out.Hosts.Silent) > 0 {
+		warn("evenkeel hosts", "silent, so neither source nor target: %s", strings.Join(out.Hosts.Silent, ", "))
+	}
+	for id, p := range s.Places() {
+		if _, moving := s.LiveMove(id); len(p.Hosts) > 1 && !moving {
+			warn("evenkeel vms show "+id, "VM %s is reported by %s", vmNames(s).of(id), strings.Join(hostNames(s, p.Hosts), " and "))
+		}
+	}
+	for _, h := range s.Hosts() {
+		if beat, ok := h.Last(); ok && h.Fresh(now) && beat.Load.Source != cluster.SourceEBPF {
+			warn("evenkeel doctor", "%s measures by %s, not by eBPF", s.HostName(h.ID), beat.Load.Source)
+		}
+	}
+	if skew := s.Skew(); skew > cluster.MaxSkew || skew < -cluster.MaxSkew {
+		warn("evenkeel cluster peers", "the leader's clock is %v off the hosts' median: nothing is ordered", skew.Round(time.Millisecond))
+	}
+}
+
+// allLab says whether every hypervisor announced itself as part of a test fleet.
+func allLab(s cluster.State) bool {
+	n := 0
+	for _, m := range s.Members() {
+		if !m.Lab {
+			return false
+		}
+		n++
+	}
+	return n > 0
+}
+
+// warnQuorum is about members, who were asked just now.
+func (out *Status) warnQuorum() {
+	q := out.Quorum
+	if q.Voters > 1 && q.Answering < q.Voters {
+		text := fmt.Sprintf("%d of %d voters answer, %d are needed", q.Answering, q.Voters, q.Needed)
+		out.Warnings = append(out.Warnings, Warning{text, "evenkeel cluster peers"})
+	}
+}

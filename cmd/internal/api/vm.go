@@ -1,0 +1,189 @@
+package api
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+// VM is a virtual machine: its place, the load that was replicated, and
+// counters that its host was asked for at this moment. A null counter says
+// that the host did not answer; Message says why.
+type VM struct {
+	UUID    string  `json:"uuid"`
+	Name    string  `json:"name"`
+	Host    string  `json:"host"` // name
+	State   VMState `json:"state"`
+	Message string  `json:"message"`
+
+	VCPUs           int            `json:"vcpus"`
+	VCPUThreads     []int          `json:"vcpu_threads"` // thread ids on its host
+	VCPURunNSTotal  *uint64        `json:"vcpu_run_ns_total"`
+	VCPUWaitNSTotal *uint64        `json:"vcpu_wait_ns_total"`
+	VCPUWaitsTotal  *uint64        `json:"vcpu_waits_total"`
+	Epoch           Time           `json:"epoch"`      // when these counters began at 0
+	SampledAt       Time           `json:"sampled_at"` // when these counters were read
+	Source          cluster.Source `json:"source"`
+
+	// The figures below are of the host's newest load snapshot.
+	StealRatio      *float64         `json:"steal_ratio"` // null: no figures of it
+	StealRatioMax   *float64         `json:"steal_ratio_max"`
+	RunQueueLatency *RunQueueLatency `json:"run_queue_latency_seconds"` // null: no distribution
+	CPUDemand       *float64         `json:"cpu_demand"`                // CPUs
+	MemoryBytes     int64            `json:"memory_bytes"`              // current maximum
+	DiskLock        cluster.DiskLock `json:"disk_lock"`
+	AgeSeconds      *float64         `json:"age_seconds"`
+	Move            string           `json:"move"`     // id of its live move
+	MovedAt         Time             `json:"moved_at"` // when its last move of ours ended
+}
+
+// RunQueueLatency is how long its runnable vCPUs waited: quantiles in seconds.
+type RunQueueLatency struct {
+	P50  float64 `json:"p50"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p999"`
+}
+
+// VMState is a VM's state as the cluster sees it.
+type VMState string
+
+// The states of a VM.
+const (
+	VMRunning     VMState = "running"
+	VMPaused      VMState = "paused"
+	VMOther       VMState = "other"
+	VMMoving      VMState = "moving"      // a move of ours has it
+	VMQuarantined VMState = "quarantined" // a move's outcome is unknown
+	VMDuplicate   VMState = "duplicate"   // two hosts report it
+	VMUnknown     VMState = "unknown"     // its host is silent
+)
+
+// vmOf gives what the State knows of a VM.
+func vmOf(s cluster.State, uuid string, p cluster.Place, now cluster.Time) VM {
+	out := VM{UUID: uuid, Name: uuid, State: VMUnknown, VCPUThreads: []int{}, Source: cluster.SourceNone, MovedAt: timeOf(p.Moved)}
+	live, moving := s.LiveMove(uuid)
+	if moving {
+		out.Move, out.Name, out.MemoryBytes = live.ID, live.VMName, int64(live.MaxMemory)
+	}
+	if len(p.Hosts) == 0 {
+		out.Message = "no host reports it"
+		return out
+	}
+	out.Host = s.HostName(p.Hosts[0])
+	h, _ := s.Host(p.Hosts[0])
+	vm, found := inventoried(h, uuid)
+	if !found {
+		out.Message = out.Host + " does not list it"
+		return out
+	}
+	out.Name, out.VCPUs, out.MemoryBytes, out.DiskLock = vm.Name, vm.VCPUs, int64(vm.MaxMemory), vm.Lock
+	out.State = VMState(vm.Run)
+	out.load(h, vm, now)
+	switch {
+	case len(p.Hosts) > 1 && !moving:
+		out.State, out.Message = VMDuplicate, "reported by "+strings.Join(hostNames(s, p.Hosts), " and ")
+	case moving && live.State == cluster.MoveUnknown:
+		out.State, out.Message = VMQuarantined, "the outcome of "+live.ID+" is unknown: see `evenkeel explain "+live.ID+"`"
+	case moving:
+		out.State, out.Message = VMMoving, fmt.Sprintf("%s to %s, %s", live.ID, s.HostName(live.Target), live.State)
+	case !h.Fresh(now):
+		out.State, out.Message = VMUnknown, out.Host+" is silent"
+	}
+	return out
+}
+
+func inventoried(h cluster.Host, uuid string) (cluster.VM, bool) {
+	i := slices.IndexFunc(h.Inventory.VMs, func(v cluster.VM) bool { return v.UUID == uuid })
+	if i < 0 {
+		return cluster.VM{}, false
+	}
+	return h.Inventory.VMs[i], true
+}
+
+// load fills in the figures of the newest beat.
+func (out *VM) load(h cluster.Host, vm cluster.VM, now cluster.Time) {
+	beat, ok := h.Last()
+	if !ok {
+		return
+	}
+	age := seconds(now.Sub(beat.At))
+	out.AgeSeconds = &age
+	l, ok := beat.Load.VM(vm.Slot)
+	if !ok || beat.Load.Inventory != h.Inventory.Revision {
+		return
+	}
+	steal, worst, demand := l.Steal.Float(), l.StealMax.Float(), l.Demand.CPUs()
+	out.StealRatio, out.StealRatioMax, out.CPUDemand, out.Source = &steal, &worst, &demand, beat.Load.Source
+	if beat.Load.Source == cluster.SourceEBPF {
+		out.RunQueueLatency = &RunQueueLatency{l.P50.Seconds(), l.P99.Seconds(), l.P999.Seconds()}
+	}
+}
+
+// LocalVM is what a host's agent counts of one VM, at this moment.
+type LocalVM struct {
+	UUID      string    `json:"uuid"`
+	Name      string    `json:"name"`
+	Threads   []int     `json:"threads"` // of the vCPUs, by number
+	RunNS     uint64    `json:"run_ns"`  // Σ over vCPUs since Since
+	WaitNS    uint64    `json:"wait_ns"`
+	Waits     uint64    `json:"waits"`
+	Source    string    `json:"source"`
+	Since     time.Time `json:"since"`
+	SampledAt time.Time `json:"sampled_at"`
+}
+
+// count fills in the live counters.
+func (out *VM) count(l LocalVM) {
+	out.VCPUThreads = some(l.Threads)
+	out.VCPURunNSTotal, out.VCPUWaitNSTotal, out.VCPUWaitsTotal = &l.RunNS, &l.WaitNS, &l.Waits
+	out.Source, out.Epoch, out.SampledAt = cluster.Source(l.Source), Time{l.Since.UTC()}, Time{l.SampledAt.UTC()}
+}
+
+// names of VMs by UUID.
+type names map[string]string
+
+func (n names) of(uuid string) string {
+	if name, ok := n[uuid]; ok {
+		return name
+	}
+	return uuid
+}
+
+// vmNames collects what hosts call their VMs; a VM that is gone keeps the name
+// of its newest move.
+func vmNames(s cluster.State) names {
+	out := names{}
+	for _, m := range s.Moves() {
+		out[m.VM] = m.VMName
+	}
+	for _, h := range s.Hosts() {
+		for _, vm := range h.Inventory.VMs {
+			out[vm.UUID] = vm.Name
+		}
+	}
+	return out
+}
+
+// hostName is "" for no host.
+func hostName(s cluster.State, id string) string {
+	if id == "" {
+		return ""
+	}
+	return s.HostName(id)
+}
+
+func hostNames(s cluster.State, ids []string) []string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = s.HostName(id)
+	}
+	return out
+}
+
+func sortByName[T any](list []T, name func(T) string) {
+	slices.SortStableFunc(list, func(a, b T) int { return cmp.Compare(name(a), name(b)) })
+}
