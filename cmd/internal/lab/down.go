@@ -57,7 +57,7 @@ func lastManifest(opts Options) (*Manifest, func(), error) {
 	if _, err := os.Stat(opts.StateDir); errors.Is(err, fs.ErrNotExist) {
 		return nothing, func() {}, nil
 	}
-	unlock, err := lockDir(opts.StateDir)
+	unlock, err := lockDir(opts.StateDir, lockPatience)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestRemoveStateLeavesForeignFilesAlone(t *testing.T) {
@@ -53,15 +54,15 @@ func TestRemoveStateTakesALab(t *testing.T) {
 
 func TestOneChangeAtATime(t *testing.T) {
 	dir := t.TempDir()
-	unlock, err := lockDir(dir)
+	unlock, err := lockDir(dir, lockPatience)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := lockDir(dir); err == nil || !strings.Contains(err.Error(), "another evenkeel-lab") {
+	if _, err := lockDir(dir, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), "another evenkeel-lab") {
 		t.Errorf("a second lock: %v", err)
 	}
 	unlock()
-	unlock, err = lockDir(dir)
+	unlock, err = lockDir(dir, lockPatience)
 	if err != nil {
 		t.Fatalf("after unlock: %v", err)
 	}

@@ -142,7 +142,7 @@ func Open(opts Options) (*Lab, error) {
 func (l *Lab) change(f func() error) error {
 	l.changing.Lock()
 	defer l.changing.Unlock()
-	unlock, err := lockDir(l.dir)
+	unlock, err := lockDir(l.dir, lockPatience)
 	if err != nil {
 		return err
 	}

@@ -225,6 +225,11 @@ func TestDownAfterACrashLeavesNothing(t *testing.T) {
 	for i, step := range steps {
 		t.Run(step, func(t *testing.T) {
 			opts := testOptions(t, fmt.Sprintf("crash%d", i))
+			t.Cleanup(func() { // so that a failure here harms no other test
+				if err := Down(context.Background(), opts); err != nil {
+					t.Error(err)
+				}
+			})
 			crash(t, opts, scenario, step, time.Duration(i%3)*15*time.Millisecond)
 			seen := look(t, opts)
 			t.Logf("%d processes and %d namespaces are left by the crash", len(seen.processes), len(seen.namespaces))

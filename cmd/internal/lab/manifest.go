@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -140,14 +141,23 @@ func writeAtomic(path string, data []byte, mode fs.FileMode) error {
 	return err
 }
 
-// lockDir takes the state directory for a change. It waits for no one: two
-// commands that change a lab at once are a mistake worth naming.
-func lockDir(dir string) (unlock func(), err error) {
+// lockPatience is how long a lock is waited for. Two commands that change a lab
+// at once are a mistake worth naming, but the lock of one that was killed lives
+// on in a child that it had forked and that had not reached its exec yet.
+const lockPatience = 5 * time.Second
+
+// lockDir takes the state directory for a change.
+func lockDir(dir string, patience time.Duration) (unlock func(), err error) {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("state directory %s: %w", dir, err)
 	}
-	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err = poll(ctx, 10*time.Millisecond, "the lock", func() (bool, error) {
+		return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil, nil
+	})
+	if err != nil {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("state directory %s: another evenkeel-lab is changing this lab; wait until it ends", dir)
 	}

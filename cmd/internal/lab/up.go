@@ -67,7 +67,7 @@ func claim(s Scenario, opts Options) (*Lab, error) {
 	if err := os.MkdirAll(l.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	unlock, err := lockDir(l.dir)
+	unlock, err := lockDir(l.dir, lockPatience)
 	if err != nil {
 		return nil, err
 	}
