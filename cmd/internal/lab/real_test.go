@@ -49,6 +49,7 @@ var binaries = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	builtIn = dir
 	for name, pkg := range map[string]string{
 		"evenkeel-guest": "github.com/evenkeel/evenkeel/cmd/internal/lab/guest",
 		"evenkeel-lab":   "github.com/evenkeel/evenkeel/cmd/evenkeel-lab",
@@ -64,10 +65,13 @@ var binaries = sync.OnceValues(func() (string, error) {
 	return dir, nil
 })
 
+// builtIn is the directory of the binaries, once they are built.
+var builtIn string
+
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dir, err := binaries(); err == nil && dir != "" {
-		os.RemoveAll(dir)
+	if builtIn != "" {
+		os.RemoveAll(builtIn)
 	}
 	os.Exit(code)
 }
