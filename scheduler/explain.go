@@ -1,58 +1,129 @@
 package scheduler
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
-// Verdict is what the planner thinks of one target for a VM.
+// Verdict is what the planner thinks of moving a VM to a target.
 type Verdict struct {
-	Target    string
+	VM        string // "" if it is about a host as a whole
+	VMName    string
+	Source    string
+	Target    string       // "" if it is about the VM, or its host, whatever the target
 	Code      cluster.Code // "" if the move may be and would pay
 	Text      string
-	Predicted cluster.Effect // zero if a filter refused before anything was predicted
+	Chosen    bool           // Plan would make this move now
+	Predicted cluster.Effect // zero if nothing could be predicted
 }
 
-// Explain says of one VM what Plan thinks of every other host, in the order
-// of their ids. One verdict without a target means that the VM may not move at
-// all, or is not known.
-func Explain(in Input, uuid string) []Verdict {
+// Explain says of a VM what Plan thinks of every other host, in the order of
+// their ids; of a host, what it thinks of its VMs, each with its best target.
+// Verdicts without a target come first: why the host needs no relief now, why
+// nothing may move at present, why the VM may not move at all.
+func Explain(in Input, id string) []Verdict {
 	f := newFleet(in)
-	for _, source := range f.hosts {
-		i := slices.IndexFunc(source.vms, func(v *vm) bool { return v.uuid == uuid })
-		p, _ := in.State.Place(uuid)
-		if i < 0 || !slices.Contains(p.Hosts, source.id) {
-			continue
-		}
-		return f.verdicts(source, source.vms[i])
+	source := f.host(id)
+	about := source
+	var v *vm
+	if source == nil {
+		source, v = f.home(id)
 	}
-	return []Verdict{{Code: cluster.CodeUnknownVM, Text: "no host has measured it yet"}}
+	if source == nil {
+		return []Verdict{{VM: id, Code: cluster.CodeUnknownVM, Text: "no host has measured it yet"}}
+	}
+	if source.unknown != nil {
+		return []Verdict{{Source: source.id, Code: source.unknown.Code, Text: source.unknown.Text}}
+	}
+	p, known := policyOf(f.policy)
+	if !known {
+		return []Verdict{{Source: source.id, Code: cluster.CodeModeOff, Text: Plan(in).Text}}
+	}
+	out := f.preamble(p, source)
+	if about != nil {
+		out = append(out, f.verdictsOfHost(source)...)
+	} else {
+		out = append(out, f.verdictsOfVM(source, v)...)
+	}
+	markChosen(out, Plan(in))
+	return out
 }
 
-func (f *fleet) verdicts(source *host, v *vm) []Verdict {
-	if source.unknown != nil {
-		return []Verdict{{Code: source.unknown.Code, Text: source.name + ": " + source.unknown.Text}}
+// home finds the host that a VM is on.
+func (f *fleet) home(uuid string) (*host, *vm) {
+	for _, h := range f.hosts {
+		if v := h.find(uuid); v != nil && !v.arriving {
+			return h, v
+		}
 	}
-	if r := f.mayMove(source, v); r != nil {
-		return []Verdict{{Code: r.Code, Text: r.Text}}
-	}
+	return nil, nil
+}
+
+// preamble is why nothing moves off a host now, whatever the VM.
+func (f *fleet) preamble(p policy, source *host) []Verdict {
 	var out []Verdict
-	now, without := source.share(nil, nil), source.share(nil, v)
-	for _, target := range f.hosts {
-		if target == source {
-			continue
-		}
-		verdict := Verdict{Target: target.id}
-		c, r := f.weigh(source, v, target, now, without)
-		if c.vm != nil {
-			verdict.Predicted = f.effect(c)
-			verdict.Text = "worst predicted steal " + percent(c.before) + " -> " + percent(c.after)
-		}
+	for _, r := range []*cluster.Refusal{p.calls(f, source), f.closed()} {
 		if r != nil {
-			verdict.Code, verdict.Text = r.Code, r.Text
+			out = append(out, Verdict{Source: source.id, Code: r.Code, Text: r.Text})
 		}
-		out = append(out, verdict)
 	}
 	return out
+}
+
+func (f *fleet) verdictsOfVM(source *host, v *vm) []Verdict {
+	if r := f.mayMove(source, v); r != nil {
+		return []Verdict{{VM: v.uuid, VMName: v.facts.Name, Source: source.id, Code: r.Code, Text: r.Text}}
+	}
+	var out []Verdict
+	without := source.outlook(nil, v, 0)
+	for _, target := range f.hosts {
+		if target != source {
+			out = append(out, f.verdict(f.look(source, v, without, target)))
+		}
+	}
+	return out
+}
+
+func (f *fleet) verdictsOfHost(source *host) []Verdict {
+	byID := slices.Clone(source.vms)
+	slices.SortFunc(byID, func(a, b *vm) int { return cmp.Compare(a.uuid, b.uuid) })
+	var out []Verdict
+	for _, v := range byID {
+		note := newNotes()
+		if c := f.bestTarget(source, v, note); c != nil {
+			out = append(out, f.verdict(*c, nil))
+			continue
+		}
+		note.trim()
+		if len(note.kept) > 0 {
+			out = append(out, f.verdict(note.kept[0].candidate, note.kept[0].refusal))
+		}
+	}
+	for _, v := range source.dark {
+		r := unmeasured(v)
+		out = append(out, Verdict{VM: v.UUID, VMName: v.Name, Source: source.id, Code: r.Code, Text: r.Text})
+	}
+	return out
+}
+
+func (f *fleet) verdict(c candidate, r *cluster.Refusal) Verdict {
+	v := Verdict{VM: c.vm.uuid, VMName: c.vm.facts.Name, Source: c.source.id, Target: c.targetID()}
+	if c.predicted() {
+		v.Predicted, v.Text = f.effect(c), c.worst()
+	}
+	if r != nil {
+		v.Code, v.Text = r.Code, r.Text
+	}
+	return v
+}
+
+func markChosen(verdicts []Verdict, plan Result) {
+	for _, m := range plan.Moves {
+		for i := range verdicts {
+			v := &verdicts[i]
+			v.Chosen = v.Chosen || v.VM == m.VM && v.Target == m.Target && v.Code == ""
+		}
+	}
 }

@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -12,41 +11,39 @@ import (
 // good a move would be; State.Apply holds the same rules against the present.
 type (
 	fleetFilter  func(f *fleet) *cluster.Refusal
-	sourceFilter func(f *fleet, source *host, v *vm) *cluster.Refusal
+	vmFilter     func(f *fleet, source *host, v *vm) *cluster.Refusal
 	targetFilter func(f *fleet, v *vm, target *host) *cluster.Refusal
 )
 
-var fleetFilters = []fleetFilter{limitCluster, budgets}
+// All filters, in the order in which they are asked; the first that refuses
+// gives its reason. They hold for the whole fleet, for a VM wherever it goes,
+// and for a VM and a target.
+var (
+	fleetFilters  = []fleetFilter{clockSkew, limitCluster, budgets}
+	vmFilters     = []vmFilter{liveMove, onePlace, running, foreignJob, diskLock, cooldown, limitSource, sourcePath}
+	targetFilters = []targetFilter{known, measured, settled, targetPath, limitTarget, memoryFits}
+)
 
-var sourceFilters = []sourceFilter{limitSource, liveMove, onePlace, running, foreignJob, diskLock, cooldown, sourcePath}
-
-var targetFilters = []targetFilter{knownTarget, targetPath, limitTarget, memoryFits}
-
-func no(code cluster.Code, format string, args ...any) *cluster.Refusal {
-	return &cluster.Refusal{Code: code, Text: fmt.Sprintf(format, args...)}
+func clockSkew(f *fleet) *cluster.Refusal {
+	if skew := f.state.Skew(); skew > cluster.MaxSkew || skew < -cluster.MaxSkew {
+		return no(cluster.CodeClockSkew, "the leader's clock is %v off the median of the hosts'", skew.Round(time.Millisecond))
+	}
+	return nil
 }
 
 func limitCluster(f *fleet) *cluster.Refusal {
-	_, n := f.state.InFlight("")
-	if n+f.steps >= f.set.PerCluster {
-		return no(cluster.CodeLimitCluster, "%d of %d moves in flight", n+f.steps, f.set.PerCluster)
+	if f.inFlight >= f.set.PerCluster {
+		return no(cluster.CodeLimitCluster, "%d of %d moves in flight", f.inFlight, f.set.PerCluster)
 	}
 	return nil
 }
 
 func budgets(f *fleet) *cluster.Refusal {
-	if n := f.state.OrderedSince(f.now.Add(-time.Hour)) + f.steps; n >= f.set.PerHour {
+	if n := f.state.OrderedSince(f.state.Now.Add(-time.Hour)) + f.planned; n >= f.set.PerHour {
 		return no(cluster.CodeBudget, "%d of %d moves this hour", n, f.set.PerHour)
 	}
-	if n := f.state.OrderedSince(f.now.Add(-24*time.Hour)) + f.steps; n >= f.set.PerDay {
+	if n := f.state.OrderedSince(f.state.Now.Add(-24*time.Hour)) + f.planned; n >= f.set.PerDay {
 		return no(cluster.CodeBudget, "%d of %d moves this day", n, f.set.PerDay)
-	}
-	return nil
-}
-
-func limitSource(f *fleet, source *host, _ *vm) *cluster.Refusal {
-	if source.inFlight >= f.set.PerHost {
-		return no(cluster.CodeLimitHost, "%s has %d of %d moves in flight", source.name, source.inFlight, f.set.PerHost)
 	}
 	return nil
 }
@@ -54,50 +51,63 @@ func limitSource(f *fleet, source *host, _ *vm) *cluster.Refusal {
 func liveMove(f *fleet, _ *host, v *vm) *cluster.Refusal {
 	m, ok := f.state.LiveMove(v.uuid)
 	switch {
-	case !ok:
-		return nil
-	case m.State == cluster.MoveUnknown:
-		return no(cluster.CodeQuarantined, "the outcome of %s is unknown", m.ID)
+	case ok && m.State == cluster.MoveUnknown:
+		return no(cluster.CodeQuarantined, "%s: the outcome of %s is unknown", v.name, m.ID)
+	case ok:
+		return no(cluster.CodeMoveInFlight, "%s: %s is %s", v.name, m.ID, m.State)
+	case v.arriving:
+		return no(cluster.CodeMoveInFlight, "%s is moved by this plan already", v.name)
 	}
-	return no(cluster.CodeMoveInFlight, "%s is %s", m.ID, m.State)
+	return nil
 }
 
 func onePlace(f *fleet, source *host, v *vm) *cluster.Refusal {
 	p, _ := f.state.Place(v.uuid)
 	switch {
 	case !slices.Contains(p.Hosts, source.id):
-		return no(cluster.CodeUnknownVM, "it is no longer on %s", source.name)
+		return no(cluster.CodeUnknownVM, "%s is no longer on %s", v.name, source.name)
 	case len(p.Hosts) > 1:
-		return no(cluster.CodeDuplicateVM, "%d hosts report it", len(p.Hosts))
+		return no(cluster.CodeDuplicateVM, "%s is reported by %d hosts", v.name, len(p.Hosts))
 	}
 	return nil
 }
 
 func running(_ *fleet, _ *host, v *vm) *cluster.Refusal {
 	if v.facts.Run != cluster.RunRunning {
-		return no(cluster.CodeNotRunning, "it is %s", v.facts.Run)
+		return no(cluster.CodeNotRunning, "%s is %s", v.name, v.facts.Run)
 	}
 	return nil
 }
 
 func foreignJob(_ *fleet, _ *host, v *vm) *cluster.Refusal {
 	if v.facts.Migrating {
-		return no(cluster.CodeMoveInFlight, "it has a migration job that is not ours")
+		return no(cluster.CodeMoveInFlight, "%s has a migration job that is not ours", v.name)
 	}
 	return nil
 }
 
 func diskLock(f *fleet, _ *host, v *vm) *cluster.Refusal {
 	if v.facts.Lock != cluster.LockLockable && !f.set.AllowUnlocked {
-		return no(cluster.CodeNoDiskLock, "no disk lock keeps a second copy from running")
+		return no(cluster.CodeNoDiskLock, "%s: no disk lock keeps a second copy from running", v.name)
 	}
 	return nil
 }
 
 func cooldown(f *fleet, _ *host, v *vm) *cluster.Refusal {
 	p, _ := f.state.Place(v.uuid)
-	if age := f.now.Sub(p.Moved); p.Moved != 0 && age < f.set.Cooldown {
-		return no(cluster.CodeCooldown, "it moved %v ago, cooldown is %v", age.Round(time.Second), f.set.Cooldown)
+	if p.Moved != 0 && f.state.Now.Sub(p.Moved) < f.set.Cooldown {
+		return no(cluster.CodeCooldown, "%s moved %v ago, cooldown is %v", v.name, age(f.state.Now, p.Moved), f.set.Cooldown)
+	}
+	return nil
+}
+
+func limitSource(f *fleet, source *host, _ *vm) *cluster.Refusal { return limit(f, source) }
+
+func limitTarget(f *fleet, _ *vm, target *host) *cluster.Refusal { return limit(f, target) }
+
+func limit(f *fleet, h *host) *cluster.Refusal {
+	if h.inFlight >= f.set.PerHost {
+		return no(cluster.CodeLimitHost, "%s has %d of %d moves in flight", h.name, h.inFlight, f.set.PerHost)
 	}
 	return nil
 }
@@ -113,33 +123,36 @@ func path(h *host) *cluster.Refusal {
 	return nil
 }
 
-func knownTarget(_ *fleet, _ *vm, target *host) *cluster.Refusal {
-	if target.unknown != nil {
-		return no(target.unknown.Code, "%s: %s", target.name, target.unknown.Text)
-	}
+func known(_ *fleet, _ *vm, target *host) *cluster.Refusal { return target.unknown }
+
+// measured asks that a target's VMs all have figures: what is not known is not
+// idle.
+func measured(_ *fleet, _ *vm, target *host) *cluster.Refusal {
 	if n := len(target.dark); n > 0 {
-		return no(cluster.CodeStaleSnapshot, "%s: %d VMs there have not been measured yet", target.name, n)
+		return no(cluster.CodePoorQuality, "%s: %d of its VMs have not been measured, %s among them", target.name, n, short(target.dark[0].Name))
 	}
 	return nil
 }
 
-func limitTarget(f *fleet, _ *vm, target *host) *cluster.Refusal {
-	if target.inFlight >= f.set.PerHost {
-		return no(cluster.CodeLimitHost, "%s has %d of %d moves in flight", target.name, target.inFlight, f.set.PerHost)
+// settled asks that a target's figures show what is there now: a window that
+// began before the last move there ended knows its VMs only in part.
+func settled(_ *fleet, _ *vm, target *host) *cluster.Refusal {
+	if !target.state.Settled() {
+		return no(cluster.CodeDisturbed, "the window of %s still carries a move", target.name)
 	}
 	return nil
 }
 
 func memoryFits(_ *fleet, v *vm, target *host) *cluster.Refusal {
 	if need := target.memory + v.facts.MaxMemory + cluster.VMOverhead; need > target.load.Memory {
-		return no(cluster.CodeNoHeadroom, "%v needed on %s, %v there for VMs", need, target.name, target.load.Memory)
+		return no(cluster.CodeNoHeadroom, "%s to %s: %v needed there, %v there for VMs", v.name, target.name, need, target.load.Memory)
 	}
 	return nil
 }
 
 // mayMove runs the filters that do not depend on the target.
 func (f *fleet) mayMove(source *host, v *vm) *cluster.Refusal {
-	for _, filter := range sourceFilters {
+	for _, filter := range vmFilters {
 		if r := filter(f, source, v); r != nil {
 			return r
 		}
@@ -147,7 +160,7 @@ func (f *fleet) mayMove(source *host, v *vm) *cluster.Refusal {
 	return nil
 }
 
-// mayGo runs the filters of a target.
+// mayGo runs the filters of a VM and a target.
 func (f *fleet) mayGo(v *vm, target *host) *cluster.Refusal {
 	for _, filter := range targetFilters {
 		if r := filter(f, v, target); r != nil {
@@ -157,8 +170,8 @@ func (f *fleet) mayGo(v *vm, target *host) *cluster.Refusal {
 	return nil
 }
 
-// open runs the filters that hold for the whole fleet.
-func (f *fleet) open() *cluster.Refusal {
+// closed runs the filters that hold for the whole fleet.
+func (f *fleet) closed() *cluster.Refusal {
 	for _, filter := range fleetFilters {
 		if r := filter(f); r != nil {
 			return r

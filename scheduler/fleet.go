@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
@@ -12,12 +13,13 @@ import (
 // fleet is the State as the planner looks at it: hosts with their VMs, and
 // what the plan's own steps have changed so far.
 type fleet struct {
-	state  cluster.State
-	set    cluster.Settings
-	policy string
-	now    cluster.Time
-	hosts  []*host // sorted by id
-	steps  int     // of this plan
+	state    cluster.State // its Now is the plan's
+	set      cluster.Settings
+	policy   string
+	hosts    []*host // sorted by id
+	inFlight int     // live moves, this plan's steps among them
+	planned  int     // steps of this plan
+	weighed  int     // candidates
 }
 
 // host is a hypervisor.
@@ -28,50 +30,70 @@ type host struct {
 	load     cluster.Load
 	unknown  *cluster.Refusal // why nothing may be concluded about it, nil if it is known
 	pain     cluster.Ratio    // as measured
-	vms      []*vm            // sorted by UUID; those with figures, in or outgoing ones included
+	vms      []*vm            // with figures, incoming ones of live moves included; see arrange
 	dark     []cluster.VM     // VMs without figures: unknown, not idle
 	inFlight int
 	memory   cluster.Bytes // charged: VMs, live moves, this plan's steps
+
+	cpus      float64 // capacity
+	immovable float64 // CPUs used by what no move can shift
+	work      float64 // CPUs demanded by VMs and what is immovable
+	left      float64 // CPUs that the vCPUs share
+	vcpus     int
+	now       outlook
 }
 
-// vm is a VM with figures.
+// vm is a VM with figures, as it weighs on one host.
 type vm struct {
 	uuid, name string
 	facts      cluster.VM
-	load       cluster.VMLoad
-	demand     float64 // CPUs
+	vcpus      int
+	demand     float64 // CPUs, of the vCPUs
+	others     float64 // CPUs, of its other threads
 	perVCPU    float64 // demand per vCPU, at most 1
+	measured   cluster.Ratio
+	arriving   bool // weighs on this host, but is not on it yet
+
+	// What measuring says beyond the model, see calibrate.
+	trust, extra float64
 }
 
+// work is all the CPU that a VM asks of its host.
+func (v *vm) work() float64 { return v.demand + v.others }
+
 // maxBookError is how far a host's measured waits may be off the kernel's own
-// before nothing is concluded from them.
+// sums before nothing is concluded from them.
 const maxBookError = cluster.Ratio(50_000) // 5 %
 
 func newFleet(in Input) *fleet {
-	f := &fleet{state: in.State, set: in.State.Settings, policy: in.Policy, now: max(cluster.TimeOf(in.Now), in.State.Now)}
+	f := &fleet{state: in.State, set: in.State.Settings, policy: in.Policy}
+	if !in.Now.IsZero() {
+		f.state.Now = max(f.state.Now, cluster.TimeOf(in.Now))
+	}
 	if f.policy == "" {
 		f.policy = f.set.Policy
 	}
 	for id, h := range in.State.Hosts() {
 		f.hosts = append(f.hosts, f.newHost(id, h))
 	}
-	f.charge()
+	for _, h := range f.hosts {
+		h.arrange()
+		h.calibrate()
+	}
+	f.chargeLive()
 	return f
 }
 
 func (f *fleet) newHost(id string, s cluster.Host) *host {
 	m, _ := f.state.Member(id)
-	h := &host{id: id, name: m.Name, member: m, state: s, memory: f.state.MemoryUse(id)}
-	beat, ok := s.Last()
-	if ok {
-		h.load = beat.Load
-	}
+	h := &host{id: id, name: short(m.Name), member: m, state: s, memory: f.state.MemoryUse(id)}
+	beat, _ := s.Last()
+	h.load = beat.Load
 	h.pain = cluster.Pain(h.load.Steal, h.load.StealMax)
-	h.inFlight, _ = f.state.InFlight(id)
-	h.unknown = f.unknown(h, ok)
+	h.unknown = f.unknown(h)
 	for _, facts := range s.Inventory.VMs {
 		if facts.Incoming {
-			continue // charged by its move, or lives elsewhere
+			continue // it lives elsewhere; its live move charges it
 		}
 		l, measured := h.load.VM(facts.Slot)
 		if !measured || h.load.Inventory != s.Inventory.Revision || facts.VCPUs < 1 {
@@ -80,47 +102,80 @@ func (f *fleet) newHost(id string, s cluster.Host) *host {
 		}
 		h.vms = append(h.vms, newVM(facts, l))
 	}
-	slices.SortFunc(h.vms, byUUID)
+	h.cpus, h.immovable = h.load.CPUs.CPUs(), h.load.Overhead.CPUs()
+	if len(h.dark) > 0 {
+		h.immovable = max(h.immovable, h.unattributed())
+	}
 	return h
 }
 
-func byUUID(a, b *vm) int { return cmp.Compare(a.uuid, b.uuid) }
+// unattributed is the use of CPUs that no measured VM explains: while a VM is
+// dark it is all that is known of it.
+func (h *host) unattributed() float64 {
+	use := h.load.Use
+	for _, l := range h.load.VMs {
+		use -= l.Run + l.Others
+	}
+	return use.CPUs()
+}
 
 func newVM(facts cluster.VM, l cluster.VMLoad) *vm {
-	v := &vm{uuid: facts.UUID, name: facts.Name, facts: facts, load: l, demand: l.Demand.CPUs()}
-	v.perVCPU = min(v.demand/float64(facts.VCPUs), 1)
+	v := &vm{
+		uuid: facts.UUID, name: short(facts.Name), facts: facts, vcpus: facts.VCPUs,
+		demand: l.Demand.CPUs(), others: l.Others.CPUs(), measured: cluster.Pain(l.Steal, l.StealMax), trust: 1,
+	}
+	v.perVCPU = min(v.demand/float64(v.vcpus), 1)
 	return v
 }
 
 // unknown says why nothing may be concluded about a host, or nil.
-func (f *fleet) unknown(h *host, hasBeat bool) *cluster.Refusal {
+func (f *fleet) unknown(h *host) *cluster.Refusal {
+	beat, heard := h.state.Last()
 	switch {
-	case !hasBeat:
-		return &cluster.Refusal{Code: cluster.CodeStaleSnapshot, Text: "no load snapshot yet"}
-	case !h.state.Fresh(f.now):
-		beat, _ := h.state.Last()
-		return &cluster.Refusal{Code: cluster.CodeStaleSnapshot, Text: fmt.Sprintf("newest snapshot is %v old", f.now.Sub(beat.At).Round(time.Second))}
+	case !heard:
+		return no(cluster.CodeStaleSnapshot, "%s has sent no load snapshot yet", h.name)
+	case !h.state.Fresh(f.state.Now):
+		return no(cluster.CodeStaleSnapshot, "newest snapshot of %s is %v old", h.name, age(f.state.Now, beat.At))
 	case h.load.Source == cluster.SourceNone:
-		return &cluster.Refusal{Code: cluster.CodePoorQuality, Text: "it cannot measure its VMs"}
+		return no(cluster.CodePoorQuality, "%s cannot measure its VMs", h.name)
 	case h.load.BookError > maxBookError:
-		return &cluster.Refusal{Code: cluster.CodePoorQuality, Text: fmt.Sprintf("its waits are %v off the kernel's own sums", h.load.BookError)}
+		return no(cluster.CodePoorQuality, "the waits of %s are %v off the kernel's own sums", h.name, h.load.BookError)
 	}
 	return nil
 }
 
-// charge adds the VMs of live moves to the hosts that they are on the way to:
-// until the outcome is known a VM weighs on both ends.
-func (f *fleet) charge() {
+// chargeLive adds the VMs of live moves to the hosts that they are on the way
+// to: until the outcome is known a VM weighs on both ends.
+func (f *fleet) chargeLive() {
 	for m := range f.state.Live() {
+		f.inFlight++
 		source, target := f.host(m.Source), f.host(m.Target)
-		if source == nil || target == nil {
+		for _, end := range []*host{source, target} {
+			if end != nil {
+				end.inFlight++
+			}
+		}
+		if source == nil || target == nil || target.find(m.VM) != nil {
 			continue
 		}
-		i := slices.IndexFunc(source.vms, func(v *vm) bool { return v.uuid == m.VM })
-		if i >= 0 && !slices.ContainsFunc(target.vms, func(v *vm) bool { return v.uuid == m.VM }) {
-			target.vms = append(target.vms, source.vms[i])
+		if v := source.find(m.VM); v != nil {
+			target.vms = append(target.vms, v.arrivingCopy())
+			target.arrange()
 		}
 	}
+}
+
+func (v *vm) arrivingCopy() *vm {
+	c := *v
+	c.arriving, c.trust, c.extra = true, 1, 0
+	return &c
+}
+
+func (h *host) find(uuid string) *vm {
+	if i := slices.IndexFunc(h.vms, func(v *vm) bool { return v.uuid == uuid }); i >= 0 {
+		return h.vms[i]
+	}
+	return nil
 }
 
 func (f *fleet) host(id string) *host {
@@ -131,63 +186,50 @@ func (f *fleet) host(id string) *host {
 	return f.hosts[i]
 }
 
-// share models the host with one VM more or less; either may be nil.
-func (h *host) share(with, without *vm) share {
-	loads := make([]load, 0, len(h.vms)+1)
+// arrange sorts the VMs by demand per vCPU, as processor sharing serves them,
+// and sums up. Sums follow that order too, so names have no part in them.
+func (h *host) arrange() {
+	slices.SortFunc(h.vms, func(a, b *vm) int {
+		return cmp.Or(cmp.Compare(a.perVCPU, b.perVCPU), cmp.Compare(a.vcpus, b.vcpus), cmp.Compare(a.others, b.others), cmp.Compare(a.uuid, b.uuid))
+	})
+	h.work, h.left, h.vcpus = h.immovable, h.cpus-h.immovable, 0
 	for _, v := range h.vms {
-		if v != without {
-			loads = append(loads, v.weight())
-		}
+		h.work += v.work()
+		h.left -= v.others
+		h.vcpus += v.vcpus
 	}
-	if with != nil {
-		loads = append(loads, with.weight())
-	}
-	return divide(h.load.CPUs.CPUs(), h.load.Overhead.CPUs(), loads)
+	h.now = h.outlook(nil, nil, 0)
 }
 
-func (v *vm) weight() load { return load{v.facts.VCPUs, v.perVCPU, v.load.Others.CPUs()} }
-
-// suffering lists the hosts that have suffered long enough, worst first; if
-// there are none it says why.
-func (f *fleet) suffering() ([]*host, cluster.Refusal) {
-	var out []*host
-	why := cluster.Refusal{Code: cluster.CodeBelowThreshold, Text: fmt.Sprintf("no known host suffers more than %v", f.set.Enter)}
-	var worst cluster.Ratio = -1
-	known := 0
-	for _, h := range f.hosts {
-		if h.unknown != nil {
-			continue
-		}
-		known++
-		if h.state.Excess >= f.set.Sustained() && h.pain >= f.set.Exit && h.state.Settled() {
-			out = append(out, h)
-			continue
-		}
-		if h.pain > f.set.Enter && h.pain > worst {
-			worst, why = h.pain, f.notYet(h)
-		}
-	}
-	if known == 0 && len(f.hosts) > 0 {
-		why = cluster.Refusal{Code: cluster.CodeStaleSnapshot, Text: "no host has a fresh load snapshot"}
-	}
-	slices.SortStableFunc(out, func(a, b *host) int { return cmp.Compare(b.pain, a.pain) })
-	return out, why
-}
-
-func (f *fleet) notYet(h *host) cluster.Refusal {
-	if !h.state.Settled() {
-		return cluster.Refusal{Code: cluster.CodeDisturbed, Text: fmt.Sprintf("%s suffers %v, but its window still carries a move", h.name, h.pain)}
-	}
-	return cluster.Refusal{Code: cluster.CodeNotSustained, Text: fmt.Sprintf("%s suffers %v > %v, held %v of %v (profile %s)",
-		h.name, h.pain, f.set.Enter, h.state.Excess.Round(time.Second), f.set.Sustained(), f.set.Profile)}
-}
-
-// commit changes the fleet as if the choice were under way.
-func (f *fleet) commit(c choice) {
-	f.steps++
+// commit changes the fleet as if the candidate were under way.
+func (f *fleet) commit(c candidate) {
+	f.planned++
+	f.inFlight++
 	c.source.inFlight++
 	c.target.inFlight++
 	c.target.memory += c.vm.facts.MaxMemory + cluster.VMOverhead
-	c.target.vms = append(c.target.vms, c.vm)
-	c.source.vms = slices.DeleteFunc(slices.Clone(c.source.vms), func(v *vm) bool { return v == c.vm })
+	c.target.vms = append(c.target.vms, c.vm.arrivingCopy())
+	c.source.vms = slices.DeleteFunc(c.source.vms, func(v *vm) bool { return v == c.vm })
+	c.source.arrange()
+	c.target.arrange()
+}
+
+// short bounds a name in a text: the State bounds texts, and names may be
+// 256 bytes long.
+func short(name string) string {
+	const limit = 64
+	if len(name) <= limit {
+		return name
+	}
+	cut := limit - len("…")
+	for cut > 0 && !utf8.RuneStart(name[cut]) {
+		cut--
+	}
+	return name[:cut] + "…"
+}
+
+func age(now, then cluster.Time) time.Duration { return now.Sub(then).Round(time.Second) }
+
+func no(code cluster.Code, format string, args ...any) *cluster.Refusal {
+	return &cluster.Refusal{Code: code, Text: fmt.Sprintf(format, args...)}
 }

@@ -6,50 +6,53 @@ import (
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
-// halfDifference is the classic of US 7,203,944: between the suffering host
-// and the least loaded one, move the VM whose load is nearest half of the
-// difference. Load is demand per capacity; a VM's is what it would be at the
-// target. It is kept as a baseline that the policy demand must beat.
-func halfDifference(f *fleet, source *host, note *notes) (choice, bool) {
-	if r := f.open(); r != nil {
-		note.refuse("", source.id, "", r, 0)
-		return choice{}, false
-	}
-	target := f.leastLoaded(source)
-	if target == nil {
-		note.refuse("", source.id, "", no(cluster.CodeNoTarget, "there is no other known hypervisor"), 0)
-		return choice{}, false
-	}
-	gap := source.relative() - target.relative()
-	var best *vm
-	for _, v := range source.vms {
-		r := f.mayMove(source, v)
-		if r == nil {
-			r = f.mayGo(v, target)
-		}
-		if r == nil {
-			r = narrows(source, target, v, gap)
-		}
-		if r != nil {
-			note.refuse(v.uuid, source.id, target.id, r, 0)
-			continue
-		}
-		if best == nil || nearer(v, best, target, gap) {
-			best = v
+// The policy half-difference is the classic of US 7,203,944: when the load of
+// one host exceeds that of another by a threshold, move the VM whose load is
+// nearest half of the difference. Load is demand per capacity; a VM's is what
+// it would be at the target. It stays as a baseline that demand must beat.
+
+// mostLoaded is the known host of the highest load, if the least loaded one is
+// lower by the threshold, and has been for as long as the profile asks.
+func mostLoaded(f *fleet) ([]*host, *cluster.Refusal) {
+	var most *host
+	for _, h := range f.hosts {
+		if h.unknown == nil && (most == nil || h.relative() > most.relative()) {
+			most = h
 		}
 	}
-	if best == nil {
-		return choice{}, false
+	if most == nil {
+		return nil, f.blind()
 	}
-	c := choice{
-		vm: best, source: source, target: target, sourceNow: source.share(nil, nil), targetNow: target.share(nil, nil),
-		sourceAfter: source.share(nil, best), targetAfter: target.share(best, nil),
+	least := f.leastLoaded(most)
+	if least == nil {
+		return nil, no(cluster.CodeNoTarget, "%s is the only known hypervisor", most.name)
 	}
-	c.before, c.after = max(c.sourceNow.pain(), c.targetNow.pain()), max(c.sourceAfter.pain(), c.targetAfter.pain())
-	return c, true
+	gap, lowest := most.relative()-least.relative(), f.lowest(most)-least.relative()
+	switch enter := f.set.Enter.Float(); {
+	case gap <= enter:
+		return nil, no(cluster.CodeBelowThreshold, "loads differ by at most %s, threshold %v: %s has %s, %s has %s",
+			percent(gap), f.set.Enter, most.name, percent(most.relative()), least.name, percent(least.relative()))
+	case !most.state.Settled():
+		return nil, no(cluster.CodeDisturbed, "%s is loaded most, but its window still carries a move", most.name)
+	case lowest <= enter:
+		return nil, no(cluster.CodeNotSustained, "loads of %s and %s differ by %s, but not for %v yet", most.name, least.name, percent(gap), f.set.Sustained())
+	}
+	return []*host{most}, nil
 }
 
-// leastLoaded is the known host with the least relative load beside the source.
+// isMostLoaded says why a host is not the one to relieve, or nil.
+func isMostLoaded(f *fleet, h *host) *cluster.Refusal {
+	sources, why := mostLoaded(f)
+	if why != nil {
+		return why
+	}
+	if most := sources[0]; most != h {
+		return no(cluster.CodeBelowThreshold, "%s has a load of %s, %s is loaded most with %s", h.name, percent(h.relative()), most.name, percent(most.relative()))
+	}
+	return nil
+}
+
+// leastLoaded is the known host with the least load beside the source.
 func (f *fleet) leastLoaded(source *host) *host {
 	var least *host
 	for _, h := range f.hosts {
@@ -65,29 +68,83 @@ func (f *fleet) leastLoaded(source *host) *host {
 // hosts, X with 9.6 of its own and 3.2 of VMs, Y with 9.6 of VMs: taken off
 // capacity X would be at 50 % and Y at 60 %, and VMs would go to X, which is
 // at 80 %.
-func (h *host) relative() float64 {
-	sum := h.load.Overhead.CPUs()
-	for _, v := range h.vms {
-		sum += v.demand + v.load.Others.CPUs()
-	}
-	return sum / h.load.CPUs.CPUs()
-}
+func (h *host) relative() float64 { return h.work / h.cpus }
 
 // at is the VM's load as it would be on a host.
-func (v *vm) at(h *host) float64 { return (v.demand + v.load.Others.CPUs()) / h.load.CPUs.CPUs() }
+func (v *vm) at(h *host) float64 { return v.work() / h.cpus }
 
-// narrows refuses a VM that would not narrow the gap: one as large as the gap
-// only turns it round.
-func narrows(source, target *host, v *vm, gap float64) *cluster.Refusal {
-	after := math.Abs(gap - v.at(source) - v.at(target))
-	if v.at(target) >= gap || after >= gap {
-		return no(cluster.CodeGapTooSmall, "its load of %s is not below the gap of %s between %s and %s", percent(v.at(target)), percent(gap), source.name, target.name)
+// lowest is the least load that the host had within the time that an excess
+// must last, as far back as the ring of its snapshots goes. A host that has
+// not been seen for long enough had none.
+func (f *fleet) lowest(h *host) float64 {
+	since, lowest := f.state.Now.Add(-f.set.Sustained()), h.relative()
+	for i := len(h.state.Beats) - 1; i >= 0; i-- {
+		b := h.state.Beats[i]
+		if b.At.Add(-b.Load.Window) < h.state.DisturbedAt {
+			return 0
+		}
+		lowest = min(lowest, loadOf(b.Load))
+		if b.At <= since || i == 0 && len(h.state.Beats) == cluster.MaxBeats {
+			return lowest
+		}
 	}
-	return nil
+	return 0
 }
 
-// nearer says whether v's load is nearer half the gap than w's; ties go by id.
-func nearer(v, w *vm, target *host, gap float64) bool {
-	dv, dw := math.Abs(v.at(target)-gap/2), math.Abs(w.at(target)-gap/2)
-	return dv < dw || dv == dw && v.uuid < w.uuid
+// loadOf is a snapshot's load as a whole.
+func loadOf(l cluster.Load) float64 {
+	sum := l.Overhead
+	for _, v := range l.VMs {
+		sum += v.Demand + v.Others
+	}
+	return sum.CPUs() / l.CPUs.CPUs()
+}
+
+// halveGap picks the VM of the source whose load is nearest half the
+// difference to the least loaded host.
+func halveGap(f *fleet, source *host, note *notes) (candidate, bool) {
+	for _, v := range source.dark {
+		note.refuse(candidate{source: source}, v.UUID, unmeasured(v))
+	}
+	target := f.leastLoaded(source)
+	gap := source.relative() - target.relative()
+	var best *candidate
+	for _, v := range source.vms {
+		c := f.weigh(source, v, source.outlook(nil, v, 0), target)
+		c.score = int64(math.Round(math.Abs(v.at(target)-gap/2) * 1e9)) // nearest, not best
+		r := f.mayMove(source, v)
+		if r == nil {
+			r = f.mayGo(v, target)
+		}
+		if r == nil {
+			r = narrows(f, &c)
+		}
+		if r != nil {
+			note.refuse(c, v.uuid, r)
+			continue
+		}
+		if best == nil || c.better(best) {
+			best = &c
+		}
+	}
+	if best == nil {
+		return candidate{}, false
+	}
+	return *best, true
+}
+
+// narrows refuses a VM that would not narrow the gap. One as large as the gap
+// turns it round; on unlike hosts, one may leave a larger gap behind than it
+// closes: 1 CPU of demand is 100 % of a host of 1 CPU and 25 % of one of 4.
+func narrows(_ *fleet, c *candidate) *cluster.Refusal {
+	gap := c.source.relative() - c.target.relative()
+	after := math.Abs(gap - c.vm.at(c.source) - c.vm.at(c.target))
+	switch {
+	case c.vm.work() < idle:
+		return no(cluster.CodeGapTooSmall, "%s is idle: moving it changes no load", c.vm.name)
+	case c.vm.at(c.target) >= gap || after >= gap:
+		return no(cluster.CodeGapTooSmall, "%s would leave a gap of %s where it is %s now between %s and %s",
+			c.vm.name, percent(after), percent(gap), c.source.name, c.target.name)
+	}
+	return nil
 }

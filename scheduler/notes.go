@@ -8,42 +8,65 @@ import (
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
-// notes collects what was refused: every refusal is counted, the best
-// candidates are kept.
+// notes collects what was refused: every refusal is counted, and the
+// candidates that would have been best are kept. A VM that may not move counts
+// once, a move that may not be or does not pay once per target.
 type notes struct {
-	count      map[cluster.Code]int
-	candidates []refused
+	count map[cluster.Code]int
+	kept  []refused
 }
 
 type refused struct {
-	cluster.Candidate
-	gain float64 // the more it would have helped the more it is worth telling
+	candidate
+	vmID    string
+	refusal *cluster.Refusal
 }
 
 func newNotes() *notes { return &notes{count: map[cluster.Code]int{}} }
 
-// refuse notes a candidate that a filter or its score stopped. Memory stays
+// refuse notes a candidate that a filter or its gain stopped. Memory stays
 // bounded: now and then all but the best are dropped.
-func (n *notes) refuse(vm, source, target string, r *cluster.Refusal, gain float64) {
+func (n *notes) refuse(c candidate, vm string, r *cluster.Refusal) {
 	n.count[r.Code]++
-	n.candidates = append(n.candidates, refused{cluster.Candidate{VM: vm, Source: source, Target: target, Code: r.Code, Text: r.Text}, gain})
-	if len(n.candidates) >= 1024 {
+	n.kept = append(n.kept, refused{c, vm, r})
+	if len(n.kept) >= 32*cluster.MaxCandidates {
 		n.trim()
 	}
 }
 
+// trim keeps the best: those with a prediction by score, then the others.
 func (n *notes) trim() {
-	slices.SortStableFunc(n.candidates, func(a, b refused) int {
-		return cmp.Or(cmp.Compare(b.gain, a.gain), cmp.Compare(a.VM, b.VM), cmp.Compare(a.Target, b.Target), cmp.Compare(a.Code, b.Code))
+	slices.SortStableFunc(n.kept, func(a, b refused) int {
+		return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.score, b.score),
+			cmp.Compare(a.source.id, b.source.id), cmp.Compare(a.vmID, b.vmID), cmp.Compare(a.targetID(), b.targetID()))
 	})
-	n.candidates = n.candidates[:min(len(n.candidates), cluster.MaxCandidates)]
+	n.kept = n.kept[:min(len(n.kept), cluster.MaxCandidates)]
+}
+
+func (r refused) rank() int {
+	switch {
+	case r.predicted():
+		return 0
+	case r.vm != nil:
+		return 1
+	}
+	return 2
+}
+
+func (c candidate) predicted() bool { return c.target != nil && c.target.unknown == nil }
+
+func (c candidate) targetID() string {
+	if c.target == nil {
+		return ""
+	}
+	return c.target.id
 }
 
 func (n *notes) best() []cluster.Candidate {
 	n.trim()
 	var out []cluster.Candidate
-	for _, c := range n.candidates {
-		out = append(out, c.Candidate)
+	for _, k := range n.kept {
+		out = append(out, cluster.Candidate{VM: k.vmID, Source: k.source.id, Target: k.targetID(), Code: k.refusal.Code, Text: k.refusal.Text})
 	}
 	return out
 }
@@ -57,12 +80,13 @@ func (n *notes) counts() []cluster.CodeCount {
 	return out
 }
 
-// summary is why nothing moves off a suffering host: the reason of the best
-// refused candidate.
+// summary is why nothing moves off a host: the reason of the candidate that
+// would have been best.
 func (n *notes) summary(source *host) (cluster.Code, string) {
-	best := n.best()
-	if len(best) == 0 {
-		return cluster.CodeNoTarget, fmt.Sprintf("%s suffers %v and has no VM that could be measured", source.name, source.pain)
+	n.trim()
+	if len(n.kept) == 0 {
+		return cluster.CodeNoTarget, fmt.Sprintf("%s suffers %v, and there is no other hypervisor", source.name, source.pain)
 	}
-	return best[0].Code, fmt.Sprintf("%s suffers %v: %s", source.name, source.pain, best[0].Text)
+	best := n.kept[0].refusal
+	return best.Code, fmt.Sprintf("%s suffers %v: %s", source.name, source.pain, best.Text)
 }

@@ -1,8 +1,8 @@
 // Package scheduler decides which VM should move where. [Plan] is a function
 // from a value to a value: it reads nothing but its input and gives the same
 // result for the same input, down to the order of moves. [Explain] says of one
-// VM what Plan thinks of every target. DESIGN.md has the model with worked
-// numbers.
+// VM, or of one host's VMs, what Plan thinks of every target. DESIGN.md has
+// the model with worked numbers.
 package scheduler
 
 import (
@@ -17,6 +17,10 @@ type Input struct {
 	State  cluster.State
 	Policy string    // "" takes the State's
 	Now    time.Time // ages and cooldowns are judged against it, or State.Now if that is later
+	// Seed, Workers and Iterations are the budget of policies that search. The
+	// present ones look at every move once and need none of them.
+	Seed                uint64
+	Workers, Iterations int
 }
 
 // Result is a plan, or the reason why there is none.
@@ -29,6 +33,8 @@ type Result struct {
 	Host    string              // id of the host that the plan is about, "" if none suffers
 	Refused []cluster.Candidate // the best that were refused, at most cluster.MaxCandidates
 	Counts  []cluster.CodeCount // all refusals by code, sorted by code
+	// Iterations is how many candidates were weighed.
+	Iterations int
 }
 
 // Step is one move of a plan.
@@ -45,89 +51,82 @@ type Step struct {
 // steps have made old.
 const maxSteps = 3
 
-// policy picks a move off a suffering host, or refuses all.
-type policy func(f *fleet, source *host, note *notes) (choice, bool)
-
-var policies = map[string]policy{
-	"demand":          demand,
-	"half-difference": halfDifference,
+// policy is a way to decide: which hosts call for relief, and which move
+// relieves one of them.
+type policy struct {
+	// sources lists the hosts to relieve, most urgent first; if there are none
+	// it says why.
+	sources func(f *fleet) ([]*host, *cluster.Refusal)
+	// calls says why a known host is not among them, or nil if it is.
+	calls func(f *fleet, h *host) *cluster.Refusal
+	// pick chooses a move off one of them, or notes why there is none.
+	pick func(f *fleet, source *host, note *notes) (candidate, bool)
+	// worth says why a lawful move does not pay, or nil.
+	worth func(f *fleet, c *candidate) *cluster.Refusal
 }
 
-// Plan looks for moves that relieve the hosts that have suffered long enough.
-// It plans the same in every mode: whether a step is an order or only a
-// recommendation is for the caller to say.
+// policyOf finds a policy by its name.
+func policyOf(name string) (policy, bool) {
+	switch name {
+	case "demand":
+		return policy{suffering, calls, lowerWorst, lowers}, true
+	case "half-difference":
+		return policy{mostLoaded, isMostLoaded, halveGap, narrows}, true
+	}
+	return policy{}, false
+}
+
+// Plan looks for moves that relieve the hosts that call for it. It plans the
+// same in every mode: whether a step is an order or only a recommendation is
+// for the caller to say.
 func Plan(in Input) Result {
 	f := newFleet(in)
 	r := Result{Index: in.State.Index, Policy: f.policy}
-	pick, known := policies[f.policy]
+	p, known := policyOf(f.policy)
 	if !known {
-		r.Code, r.Text = cluster.CodeModeOff, fmt.Sprintf("policy is %s", f.policy)
+		r.Code, r.Text = cluster.CodeModeOff, fmt.Sprintf("policy is %.40s: nothing is planned", f.policy)
 		return r
 	}
-	suffering, why := f.suffering()
-	if len(suffering) == 0 {
+	sources, why := p.sources(f)
+	if len(sources) > 0 {
+		r.Host, why = sources[0].id, f.closed()
+	}
+	if why != nil {
 		r.Code, r.Text = why.Code, why.Text
 		return r
 	}
 	note := newNotes()
-	r.Host = suffering[0].id
-	for _, source := range suffering {
-		for len(r.Moves) < maxSteps {
-			c, ok := pick(f, source, note)
-			if !ok {
-				break
-			}
-			r.Moves = append(r.Moves, f.step(c))
-			f.commit(c)
-		}
-	}
-	r.Refused, r.Counts = note.best(), note.counts()
+	r.Moves = f.steps(p, sources, note)
+	r.Refused, r.Counts, r.Iterations = note.best(), note.counts(), f.weighed
 	if len(r.Moves) == 0 {
-		r.Code, r.Text = note.summary(suffering[0])
+		r.Code, r.Text = note.summary(sources[0])
 	}
 	return r
 }
 
-// choice is a move that passed every filter, with its prediction.
-type choice struct {
-	vm             *vm
-	source, target *host
-	before, after  float64 // worst pain of the two ends
-	sourceAfter    share
-	targetAfter    share
-	sourceNow      share // as modelled, like the others: predictions compare like with like
-	targetNow      share
+// steps relieves one source after the other while limits and budgets last.
+// Only what is refused before the first step is noted: afterwards the plan's
+// own steps are the reason.
+func (f *fleet) steps(p policy, sources []*host, note *notes) []Step {
+	var out []Step
+	for _, source := range sources {
+		for len(out) < maxSteps && f.closed() == nil {
+			c, ok := p.pick(f, source, note)
+			if !ok {
+				break
+			}
+			out = append(out, f.step(c))
+			f.commit(c)
+			note = newNotes()
+		}
+	}
+	return out
 }
 
-// step puts a choice into words and figures.
-func (f *fleet) step(c choice) Step {
+// step puts a candidate into words and figures.
+func (f *fleet) step(c candidate) Step {
 	return Step{
-		VM: c.vm.uuid, VMName: c.vm.name, Source: c.source.id, Target: c.target.id, Predicted: f.effect(c),
-		Reason: fmt.Sprintf("steal on %s %v > %v, held %v; %s (demand %.1f CPUs, %v) to %s lowers the worst predicted steal %s -> %s",
-			c.source.name, c.source.pain, f.set.Enter, c.source.state.Excess.Round(time.Second), c.vm.name, c.vm.demand,
-			c.vm.facts.MaxMemory, c.target.name, percent(c.before), percent(c.after)),
+		VM: c.vm.uuid, VMName: c.vm.facts.Name, Source: c.source.id, Target: c.target.id,
+		Reason: f.reason(c), Predicted: f.effect(c),
 	}
 }
-
-// assumedBandwidth is what a migration is taken to copy at while nothing has
-// been measured: most of a 1 Gbit/s link.
-const assumedBandwidth = 110 << 20
-
-func (f *fleet) effect(c choice) cluster.Effect {
-	bandwidth := cluster.BytesPerSecond(assumedBandwidth)
-	if f.set.Bandwidth != 0 {
-		bandwidth = f.set.Bandwidth
-	}
-	seconds := float64(c.vm.facts.MaxMemory) / float64(bandwidth)
-	return cluster.Effect{
-		VMStealBefore: c.vm.pain(), VMStealAfter: ppm(c.targetAfter.steal(c.vm.perVCPU)),
-		SourceStealBefore: c.source.pain, SourceStealAfter: ppm(c.sourceAfter.pain()),
-		TargetStealBefore: c.target.pain, TargetStealAfter: ppm(c.targetAfter.pain()),
-		Duration: time.Duration(seconds * float64(time.Second)), Bytes: c.vm.facts.MaxMemory,
-	}
-}
-
-func percent(share float64) string { return fmt.Sprintf("%.1f %%", share*100) }
-
-// ppm rounds a share to parts per million.
-func ppm(share float64) cluster.Ratio { return cluster.Ratio(float64(share*1e6) + 0.5) }

@@ -1,0 +1,100 @@
+package scheduler
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+// candidate is a move with its prediction.
+type candidate struct {
+	vm             *vm
+	source, target *host
+	sourceAfter    outlook
+	targetAfter    outlook
+	before, after  cluster.Ratio // pain of the VM that suffers most on either end
+	score          int64         // see objective; the less the better
+}
+
+// weigh predicts a move; what the source is like without the VM is given,
+// since it is the same for all targets.
+func (f *fleet) weigh(source *host, v *vm, without outlook, target *host) candidate {
+	f.weighed++
+	c := candidate{vm: v, source: source, target: target, sourceAfter: without}
+	c.targetAfter = target.outlook(v, nil, source.brings(v, target))
+	c.before = ppm(max(source.now.worst, target.now.worst))
+	c.after = ppm(max(c.sourceAfter.worst, c.targetAfter.worst))
+	c.score = score(&c)
+	return c
+}
+
+// better orders candidates by score, then by ids, so that the order never
+// depends on chance.
+func (c *candidate) better(o *candidate) bool {
+	return cmp.Or(cmp.Compare(c.score, o.score), cmp.Compare(c.vm.uuid, o.vm.uuid), cmp.Compare(c.target.id, o.target.id)) < 0
+}
+
+// own is how much less the VM itself would suffer.
+func (c *candidate) own() cluster.Ratio { return c.vm.measured - ppm(c.targetAfter.guest) }
+
+// lowers says why a move's gain does not carry it, or nil. The worst pain must
+// fall. By how much is asked of the worst or of the moved VM, whichever gains
+// more: on a large host one VM of many changes the worst by little, yet it
+// alone may gain enough to pay for its move.
+func lowers(f *fleet, c *candidate) *cluster.Refusal {
+	gain := c.before - c.after
+	switch {
+	case gain <= 0:
+		return no(cluster.CodeWouldNotHelp, "%s to %s: %s", c.vm.name, c.target.name, c.worst())
+	case max(gain, c.own()) < f.set.MinGain:
+		return no(cluster.CodeGainBelowCost, "%s to %s: %s, gains less than %v", c.vm.name, c.target.name, c.worst(), f.set.MinGain)
+	}
+	return nil
+}
+
+func (c *candidate) worst() string {
+	return fmt.Sprintf("worst predicted steal %v -> %v", c.before, c.after)
+}
+
+// assumedBandwidth is what a migration is taken to copy at while nothing has
+// been measured: most of a 1 Gbit/s link.
+const assumedBandwidth = cluster.BytesPerSecond(110 << 20)
+
+// copying is how long the VM's memory takes, and at which assumed rate.
+func (f *fleet) copying(memory cluster.Bytes) (time.Duration, cluster.BytesPerSecond) {
+	rate := assumedBandwidth
+	if cap := f.set.Bandwidth; cap != 0 && cap < rate {
+		rate = cap
+	}
+	seconds := float64(memory) / float64(rate)
+	return time.Duration(float64(seconds * float64(time.Second))), rate
+}
+
+// effect is the prediction in the record's figures. What is called before is
+// measured, so that verifying compares measurements.
+func (f *fleet) effect(c candidate) cluster.Effect {
+	duration, _ := f.copying(c.vm.facts.MaxMemory)
+	return cluster.Effect{
+		VMStealBefore: c.vm.measured, VMStealAfter: ppm(c.targetAfter.guest),
+		SourceStealBefore: c.source.pain, SourceStealAfter: c.sourceAfter.hostPain(),
+		TargetStealBefore: c.target.pain, TargetStealAfter: c.targetAfter.hostPain(),
+		Duration: duration, Bytes: c.vm.facts.MaxMemory,
+	}
+}
+
+// reason says why now, why this VM, why this target.
+func (f *fleet) reason(c candidate) string {
+	duration, rate := f.copying(c.vm.facts.MaxMemory)
+	now := fmt.Sprintf("steal on %s %v > %v, held %v", c.source.name, c.source.pain, f.set.Enter, c.source.state.Excess.Round(time.Second))
+	if f.policy == "half-difference" {
+		now = fmt.Sprintf("load of %s %s, of %s %s; %s with %s is nearest half the difference", c.source.name, percent(c.source.relative()),
+			c.target.name, percent(c.target.relative()), c.vm.name, percent(c.vm.at(c.target)))
+	}
+	return fmt.Sprintf("%s; moving %s (demand %.1f CPUs) to %s: %s, its own %v -> %v; copies %v in about %v (assumed %v/s)",
+		now, c.vm.name, c.vm.demand, c.target.name, c.worst(), c.vm.measured, ppm(c.targetAfter.guest),
+		c.vm.facts.MaxMemory, duration.Round(time.Second), cluster.Bytes(rate))
+}
+
+func percent(share float64) string { return fmt.Sprintf("%.1f %%", share*100) }

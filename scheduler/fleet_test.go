@@ -1,0 +1,329 @@
+package scheduler_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/evenkeel/evenkeel/scheduler"
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+// fleet is a made-up fleet that fills a State by the commands of a real one:
+// hosts announce themselves and beat once a second. What their VMs run and
+// wait follows from what they want, shared in equal rounds.
+type fleet struct {
+	t     tester
+	state cluster.State
+	index uint64
+	hosts []*host
+	ids   map[string]string // name → UUID
+}
+
+// tester is what *testing.T and *rapid.T have in common.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+type host struct {
+	name      string
+	cpus      cluster.MilliCPU
+	overhead  cluster.MilliCPU
+	memory    cluster.Bytes
+	source    cluster.Source
+	bookError cluster.Ratio
+	clock     time.Duration // how far its clock is ahead
+	noPath    bool
+	silent    bool
+	revision  uint64
+	sequence  uint64
+	vms       []*vm
+}
+
+type vm struct {
+	cluster.VM
+	demand cluster.MilliCPU
+	steal  *cluster.Ratio // as measured; nil: as it follows from sharing
+	dark   bool           // not measured yet
+	also   string         // a second host that reports it
+
+	run cluster.MilliCPU
+}
+
+const (
+	testCluster = "5b6a1f0e-8f4e-4a77-9d0c-1f7f3c8e2a11"
+	epoch       = cluster.Time(1_790_000_000_000_000_000)
+	term        = 3
+)
+
+var (
+	operator = cluster.Actor{Kind: cluster.KindOperator, ID: "00000000-0000-4000-8000-00000000000f", Name: "ann"}
+	leader   = cluster.Actor{Kind: cluster.KindWitness, ID: "00000000-0000-4000-8000-00000000000e", Name: "wit"}
+)
+
+// newFleet is an empty fleet whose leader has warmed up, in mode auto and of
+// the fast profile.
+func newFleet(t tester) *fleet {
+	f := &fleet{t: t, state: cluster.New(testCluster), ids: map[string]string{}}
+	f.state.Now = epoch
+	set := cluster.DefaultSettings()
+	set.Profile, set.WarmUp = cluster.ProfileFast, 0
+	f.must(operator, cluster.SetSettings{Settings: set})
+	f.must(operator, cluster.SetMode{Mode: cluster.ModeAuto})
+	return f
+}
+
+func (f *fleet) apply(by cluster.Actor, body cluster.Body) error {
+	f.index++
+	next, err := f.state.Apply(cluster.Meta{Index: f.index, Term: term}, cluster.Command{Level: 1, Actor: by, At: f.state.Now, Body: body})
+	f.state = next
+	return err
+}
+
+func (f *fleet) must(by cluster.Actor, body cluster.Body) {
+	f.t.Helper()
+	if err := f.apply(by, body); err != nil {
+		f.t.Fatalf("%T: %v", body, err)
+	}
+}
+
+func (f *fleet) addHost(name string) *host {
+	h := &host{name: name, cpus: 1000, memory: 64 * cluster.GiB, source: cluster.SourceEBPF, revision: 1}
+	f.hosts = append(f.hosts, h)
+	f.ids[name] = fmt.Sprintf("%08x-0000-4000-8000-000000000000", len(f.hosts))
+	return h
+}
+
+func (f *fleet) addVM(name, on string) *vm {
+	h := f.host(on)
+	v := &vm{VM: cluster.VM{
+		Slot: uint32(len(f.ids)), Name: name, UUID: fmt.Sprintf("00000000-0000-4000-8000-%012x", len(f.ids)+1),
+		VCPUs: 1, MaxMemory: cluster.GiB, Run: cluster.RunRunning, Lock: cluster.LockLockable,
+	}}
+	f.ids[name] = v.UUID
+	h.vms = append(h.vms, v)
+	h.revision++
+	return v
+}
+
+func (f *fleet) host(name string) *host {
+	f.t.Helper()
+	for _, h := range f.hosts {
+		if h.name == name {
+			return h
+		}
+	}
+	f.t.Fatalf("no host %s", name)
+	return nil
+}
+
+func (f *fleet) vm(name string) *vm {
+	_, v := f.find(name)
+	return v
+}
+
+func (f *fleet) find(name string) (*host, *vm) {
+	for _, h := range f.hosts {
+		for _, v := range h.vms {
+			if v.Name == name {
+				return h, v
+			}
+		}
+	}
+	return nil, nil
+}
+
+func (f *fleet) announce(h *host) {
+	m := cluster.Member{
+		ID: f.ids[h.name], Name: h.name, Role: cluster.RoleHypervisor, Incarnation: 1, Level: 1, CPUs: h.cpus, Memory: h.memory,
+		MigrationPeerURI: "qemu+tcp://" + h.name + "/system", MigrationURI: "tcp://" + h.name,
+	}
+	if h.noPath {
+		m.MigrationPeerURI = ""
+	}
+	f.must(f.actor(h), cluster.Announce{Cluster: testCluster, Member: m})
+}
+
+func (f *fleet) actor(h *host) cluster.Actor {
+	return cluster.Actor{Kind: cluster.KindAgent, ID: f.ids[h.name], Name: h.name}
+}
+
+// wait lets time pass: every host that is not silent beats once a second.
+func (f *fleet) wait(d time.Duration) {
+	f.t.Helper()
+	for end := f.state.Now.Add(d); f.state.Now < end; {
+		f.state.Now = f.state.Now.Add(time.Second)
+		var batch []cluster.Snapshot
+		for _, h := range f.hosts {
+			if !h.silent {
+				batch = append(batch, f.beat(h))
+			}
+		}
+		rejected := f.state.Rejected
+		f.must(leader, cluster.Snapshots{Batch: batch})
+		if f.state.Rejected != rejected {
+			f.t.Fatalf("a snapshot was refused")
+		}
+	}
+}
+
+// beat is a host's snapshot now.
+func (f *fleet) beat(h *host) cluster.Snapshot {
+	h.sequence++
+	vms := h.vms
+	for _, other := range f.hosts {
+		for _, v := range other.vms {
+			if v.also == h.name {
+				vms = append(vms[:len(vms):len(vms)], v)
+			}
+		}
+	}
+	share(h.cpus-h.overhead, vms)
+	load := cluster.Load{
+		TakenAt: f.state.Now.Add(h.clock), Window: 10 * time.Second, NextIn: time.Second, Inventory: h.revision,
+		Source: h.source, BookError: h.bookError, CPUs: h.cpus, Overhead: h.overhead, Use: h.overhead, Memory: h.memory,
+	}
+	inv := &cluster.Inventory{Revision: h.revision}
+	var wait, vcpus cluster.MilliCPU
+	for _, v := range vms {
+		inv.VMs = append(inv.VMs, v.VM)
+		load.Use += v.run
+		if v.dark {
+			continue
+		}
+		l := v.measure()
+		wait += l.Wait
+		vcpus += cluster.MilliCPU(v.VCPUs)
+		load.StealMax = max(load.StealMax, l.StealMax)
+		load.VMs = append(load.VMs, l)
+	}
+	if vcpus > 0 {
+		load.Steal = min(cluster.Ratio(wait*1000/vcpus), cluster.Whole)
+	}
+	return cluster.Snapshot{Host: f.ids[h.name], Incarnation: 1, Sequence: h.sequence, Inventory: inv, Load: load}
+}
+
+func (v *vm) measure() cluster.VMLoad {
+	wait := v.demand - v.run
+	if v.steal != nil {
+		wait = cluster.MilliCPU(int64(*v.steal) * int64(v.VCPUs) / 1000)
+	}
+	steal := min(cluster.Ratio(wait*1000/cluster.MilliCPU(v.VCPUs)), cluster.Whole)
+	return cluster.VMLoad{Slot: v.Slot, Run: v.run, Wait: wait, Demand: v.demand, Steal: steal, StealMax: steal}
+}
+
+// share gives CPU in rounds: each vCPU that still wants some gets an equal
+// part of what is left. It is not the planner's way of reckoning the same.
+func share(left cluster.MilliCPU, vms []*vm) {
+	for _, v := range vms {
+		v.run = 0
+	}
+	for range 64 {
+		hungry := cluster.MilliCPU(0)
+		for _, v := range vms {
+			if v.run < v.demand {
+				hungry += cluster.MilliCPU(v.VCPUs)
+			}
+		}
+		if hungry == 0 || left < hungry {
+			return
+		}
+		part := left / hungry
+		for _, v := range vms {
+			got := min(part*cluster.MilliCPU(v.VCPUs), v.demand-v.run)
+			v.run += got
+			left -= got
+		}
+	}
+}
+
+// operate takes an operator's move of a VM through its life up to a state.
+func (f *fleet) operate(name, to string, until cluster.MoveState) {
+	f.t.Helper()
+	from, v := f.find(name)
+	target := f.host(to)
+	id := f.state.NextMoveID(0)
+	order := cluster.Order{
+		ID: id, VM: v.UUID, Source: f.ids[from.name], Target: f.ids[to], Trigger: cluster.TriggerOperator, Reason: "told so",
+		Term: term, DecidedOn: f.index, Deadline: f.state.Now.Add(time.Minute), StartWindow: time.Minute, Budget: time.Minute,
+	}
+	f.must(leader, cluster.Decide{Decision: cluster.Decision{ID: f.state.NextDecisionID(), Result: cluster.ResultMoved}, Orders: []cluster.Order{order}})
+	gone, runs := cluster.Evidence{Presence: cluster.PresenceAbsent}, cluster.Evidence{Presence: cluster.PresenceRunning, Process: true}
+	life := []struct {
+		state cluster.MoveState
+		by    *host
+		body  cluster.Body
+	}{
+		{cluster.MoveOrdered, target, cluster.Reserve{Move: id}},
+		{cluster.MoveClaimed, from, cluster.Claim{Move: id, Incarnation: 1}},
+		{cluster.MoveRunning, from, cluster.Start{Move: id}},
+		{"", from, cluster.EndJob{Move: id, Evidence: gone}},
+		{cluster.MoveDone, target, cluster.Testify{Move: id, Evidence: runs}},
+	}
+	if until == cluster.MoveUnknown {
+		life[4].state, life[4].by, life[4].body = until, from, cluster.Testify{Move: id, Evidence: runs}
+		life[3].body = cluster.EndJob{Move: id, Evidence: runs}
+		life = append(life[:4], life[4], life[4])
+		life[4].by, life[4].state = target, until
+	}
+	for _, step := range life {
+		f.must(f.actor(step.by), step.body)
+		if step.state == until {
+			break
+		}
+	}
+	if m, _ := f.state.Move(id); m.State != until {
+		f.t.Fatalf("%s is %s, not %s", id, m.State, until)
+	}
+	if until == cluster.MoveDone {
+		f.shift(v, from, target)
+	}
+}
+
+// shift moves a VM from host to host in the made-up world.
+func (f *fleet) shift(v *vm, from, to *host) {
+	for i, w := range from.vms {
+		if w == v {
+			from.vms = append(from.vms[:i:i], from.vms[i+1:]...)
+			break
+		}
+	}
+	i := 0
+	for i < len(to.vms) && to.vms[i].Slot < v.Slot {
+		i++
+	}
+	to.vms = append(to.vms[:i:i], append([]*vm{v}, to.vms[i:]...)...)
+	from.revision++
+	to.revision++
+}
+
+// orders makes of a plan what the leader would propose.
+func (f *fleet) orders(r scheduler.Result) []cluster.Order {
+	var out []cluster.Order
+	for i, m := range r.Moves {
+		out = append(out, cluster.Order{
+			ID: f.state.NextMoveID(i), VM: m.VM, Source: m.Source, Target: m.Target, Trigger: cluster.TriggerAuto, Reason: m.Reason,
+			Term: term, DecidedOn: r.Index, Deadline: f.state.Now.Add(time.Minute), StartWindow: time.Minute, Budget: time.Minute,
+			Predicted: m.Predicted,
+		})
+	}
+	return out
+}
+
+// checkOrders asks the State whether it takes the whole plan as orders.
+func (f *fleet) checkOrders(in scheduler.Input, r scheduler.Result) {
+	f.t.Helper()
+	if len(r.Moves) == 0 {
+		return
+	}
+	d := cluster.Decision{ID: in.State.NextDecisionID(), Result: cluster.ResultMoved, Refused: r.Refused, Counts: r.Counts, Text: r.Moves[0].Reason}
+	_, err := in.State.Apply(cluster.Meta{Index: f.index + 1, Term: term},
+		cluster.Command{Level: 1, Actor: leader, At: in.State.Now, Body: cluster.Decide{Decision: d, Orders: f.orders(r)}})
+	if err != nil {
+		f.t.Fatalf("the State does not take the plan: %v", err)
+	}
+}
+
+var _ tester = (*testing.T)(nil)

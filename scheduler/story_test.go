@@ -1,0 +1,352 @@
+package scheduler_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/evenkeel/evenkeel/scheduler"
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+// TestStories tells each file of testdata/stories to a fleet of its own: prose
+// in comments, then hosts, VMs, what happens, and what Plan makes of it. The
+// State comes about by the same commands as in a real fleet.
+func TestStories(t *testing.T) {
+	datadriven.Walk(t, "testdata/stories", func(t *testing.T, path string) {
+		f := newFleet(t)
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			f.t = t
+			return f.tell(t, d)
+		})
+	})
+}
+
+func (f *fleet) tell(t *testing.T, d *datadriven.TestData) string {
+	switch d.Cmd {
+	case "settings":
+		return f.tellSettings(d.Input)
+	case "hosts":
+		return f.tellHosts(d.Input)
+	case "vms":
+		return f.tellVMs(d.Input)
+	case "wait":
+		return f.tellWait(d)
+	case "silent":
+		for _, name := range names(d) {
+			f.host(name).silent = true
+		}
+		return ""
+	case "move":
+		return f.tellMove(d)
+	case "plan":
+		return f.tellPlan(t, d)
+	case "explain":
+		return f.tellExplain(t, d)
+	case "order":
+		return f.tellOrder()
+	}
+	d.Fatalf(t, "no such directive: %s", d.Cmd)
+	return ""
+}
+
+func names(d *datadriven.TestData) []string {
+	var out []string
+	for _, a := range d.CmdArgs {
+		if len(a.Vals) == 0 {
+			out = append(out, a.Key)
+		}
+	}
+	return out
+}
+
+// line is "name key=value flag …".
+type line struct {
+	name string
+	args map[string]string
+}
+
+func lines(input string) []line {
+	var out []line
+	for _, text := range strings.Split(strings.TrimSpace(input), "\n") {
+		fields := strings.Fields(text)
+		l := line{name: fields[0], args: map[string]string{}}
+		for _, field := range fields[1:] {
+			key, value, _ := strings.Cut(field, "=")
+			l.args[key] = value
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// used takes an argument, so that what is left over can be called a mistake.
+func (l line) used(key string) (string, bool) {
+	v, ok := l.args[key]
+	delete(l.args, key)
+	return v, ok
+}
+
+func (f *fleet) tellSettings(input string) string {
+	set := f.state.Settings
+	for _, l := range lines(strings.ReplaceAll(input, "=", " v=")) {
+		v := l.args["v"]
+		switch l.name {
+		case "policy":
+			set.Policy = v
+		case "profile":
+			set.Profile = cluster.Profile(v)
+		case "cooldown":
+			set.Cooldown = f.duration(v)
+		case "min_gain":
+			set.MinGain = f.ratio(v)
+		case "per_host":
+			set.PerHost = f.integer(v)
+		case "per_cluster":
+			set.PerCluster = f.integer(v)
+		case "per_hour":
+			set.PerHour = f.integer(v)
+		case "per_day":
+			set.PerDay = f.integer(v)
+		case "allow_unlocked":
+			set.AllowUnlocked = v == "true"
+		default:
+			f.t.Fatalf("no setting %s", l.name)
+		}
+	}
+	f.must(operator, cluster.SetSettings{Settings: set})
+	return ""
+}
+
+func (f *fleet) tellHosts(input string) string {
+	for _, l := range lines(input) {
+		h := f.addHost(l.name)
+		if v, ok := l.used("cpus"); ok {
+			h.cpus = f.milli(v)
+		}
+		if v, ok := l.used("mem"); ok {
+			h.memory = f.bytes(v)
+		}
+		if v, ok := l.used("overhead"); ok {
+			h.overhead = f.milli(v)
+		}
+		if v, ok := l.used("source"); ok {
+			h.source = cluster.Source(v)
+		}
+		if v, ok := l.used("book_error"); ok {
+			h.bookError = f.ratio(v)
+		}
+		if v, ok := l.used("clock"); ok {
+			h.clock = f.duration(v)
+		}
+		_, h.noPath = l.used("no_path")
+		f.nothingLeft(l)
+		f.announce(h)
+	}
+	return ""
+}
+
+// tellVMs adds VMs, or changes those that are there.
+func (f *fleet) tellVMs(input string) string {
+	for _, l := range lines(input) {
+		v := f.vm(l.name)
+		if on, ok := l.used("on"); ok {
+			v = f.addVM(l.name, on)
+		}
+		f.read(l, v)
+		f.nothingLeft(l)
+	}
+	for _, h := range f.hosts {
+		h.revision++
+	}
+	return ""
+}
+
+func (f *fleet) read(l line, v *vm) {
+	if s, ok := l.used("vcpus"); ok {
+		v.VCPUs = f.integer(s)
+	}
+	if s, ok := l.used("cpu"); ok {
+		v.demand = f.milli(s)
+	}
+	if s, ok := l.used("mem"); ok {
+		v.MaxMemory = f.bytes(s)
+	}
+	if s, ok := l.used("steal"); ok {
+		steal := f.ratio(s)
+		v.steal = &steal
+	}
+	if s, ok := l.used("lock"); ok {
+		v.Lock = cluster.DiskLock(s)
+	}
+	if s, ok := l.used("run"); ok {
+		v.Run = cluster.RunState(s)
+	}
+	if s, ok := l.used("also"); ok {
+		v.also = s
+	}
+	if _, ok := l.used("migrating"); ok {
+		v.Migrating = true
+	}
+	if _, ok := l.used("dark"); ok {
+		v.dark = true
+	}
+}
+
+func (f *fleet) nothingLeft(l line) {
+	for key := range l.args {
+		f.t.Fatalf("%s: no such property: %s", l.name, key)
+	}
+}
+
+func (f *fleet) tellWait(d *datadriven.TestData) string {
+	f.wait(f.duration(names(d)[0]))
+	return ""
+}
+
+// tellMove takes a move through its life up to a state.
+func (f *fleet) tellMove(d *datadriven.TestData) string {
+	n := names(d)
+	f.operate(n[0], n[1], cluster.MoveState(n[2]))
+	return ""
+}
+
+func (f *fleet) input(t *testing.T, d *datadriven.TestData) scheduler.Input {
+	in := scheduler.Input{State: f.state, Now: f.state.Now.Std()}
+	d.MaybeScanArgs(t, "policy", &in.Policy)
+	return in
+}
+
+func (f *fleet) tellPlan(t *testing.T, d *datadriven.TestData) string {
+	in := f.input(t, d)
+	r := scheduler.Plan(in)
+	f.checkOrders(in, r)
+	var b strings.Builder
+	for _, m := range r.Moves {
+		fmt.Fprintf(&b, "move %s %s->%s  %s\n", m.VMName, f.nameOf(m.Source), f.nameOf(m.Target), f.effect(m))
+	}
+	if len(r.Moves) == 0 {
+		fmt.Fprintf(&b, "stay  %s: %s\n", r.Code, r.Text)
+	}
+	for _, c := range r.Refused {
+		fmt.Fprintf(&b, "keep %-6s %s: %s\n", f.nameOf(c.VM), c.Code, c.Text)
+	}
+	if len(r.Counts) > 0 {
+		fmt.Fprintf(&b, "refused %s\n", counts(r.Counts))
+	}
+	if d.HasArg("reason") {
+		for _, m := range r.Moves {
+			fmt.Fprintf(&b, "because %s\n", m.Reason)
+		}
+	}
+	return b.String()
+}
+
+func (f *fleet) effect(m scheduler.Step) string {
+	e := m.Predicted
+	return fmt.Sprintf("steal %s %s  %s %s  %s %s  copies %v in ~%v", f.nameOf(m.Source), arrow(e.SourceStealBefore, e.SourceStealAfter),
+		m.VMName, arrow(e.VMStealBefore, e.VMStealAfter), f.nameOf(m.Target), arrow(e.TargetStealBefore, e.TargetStealAfter), e.Bytes, e.Duration.Round(time.Second))
+}
+
+func arrow(before, after cluster.Ratio) string {
+	return fmt.Sprintf("%.1f%%->%.1f%%", before.Float()*100, after.Float()*100)
+}
+
+func counts(all []cluster.CodeCount) string {
+	var out []string
+	for _, c := range all {
+		out = append(out, fmt.Sprintf("%s×%d", c.Code, c.N))
+	}
+	return strings.Join(out, " ")
+}
+
+func (f *fleet) tellExplain(t *testing.T, d *datadriven.TestData) string {
+	var b strings.Builder
+	for _, v := range scheduler.Explain(f.input(t, d), f.idOf(names(d)[0])) {
+		what := string(v.Code)
+		if v.Code == "" {
+			what = "may, and would pay"
+		}
+		if v.Chosen {
+			what = "chosen"
+		}
+		subject := strings.TrimSpace(v.VMName + " " + f.nameOf(v.Source))
+		if v.Target != "" {
+			subject += "->" + f.nameOf(v.Target)
+		}
+		fmt.Fprintf(&b, "%s  %s: %s\n", subject, what, v.Text)
+	}
+	return b.String()
+}
+
+// tellOrder carries out the plan in the model: each step is ordered and done.
+func (f *fleet) tellOrder() string {
+	var b strings.Builder
+	for _, m := range scheduler.Plan(scheduler.Input{State: f.state}).Moves {
+		f.operate(m.VMName, f.nameOf(m.Target), cluster.MoveDone)
+		fmt.Fprintf(&b, "%s is on %s\n", m.VMName, f.nameOf(m.Target))
+	}
+	return b.String()
+}
+
+func (f *fleet) nameOf(id string) string {
+	for name, known := range f.ids {
+		if known == id {
+			return name
+		}
+	}
+	return id
+}
+
+func (f *fleet) idOf(name string) string {
+	id, ok := f.ids[name]
+	if !ok {
+		f.t.Fatalf("nothing is called %s", name)
+	}
+	return id
+}
+
+func (f *fleet) duration(s string) time.Duration {
+	d, err := time.ParseDuration(s)
+	f.ok(err)
+	return d
+}
+
+func (f *fleet) integer(s string) int {
+	n, err := strconv.Atoi(s)
+	f.ok(err)
+	return n
+}
+
+// milli reads CPUs.
+func (f *fleet) milli(s string) cluster.MilliCPU {
+	n, err := strconv.ParseFloat(s, 64)
+	f.ok(err)
+	return cluster.MilliCPU(n*1000 + 0.5)
+}
+
+func (f *fleet) ratio(s string) cluster.Ratio {
+	n, err := strconv.ParseFloat(strings.TrimSuffix(s, "%"), 64)
+	f.ok(err)
+	return cluster.Ratio(n * 10_000)
+}
+
+func (f *fleet) bytes(s string) cluster.Bytes {
+	units := map[string]cluster.Bytes{"MiB": cluster.MiB, "GiB": cluster.GiB}
+	i := slices.IndexFunc([]byte(s), func(c byte) bool { return c > '9' })
+	if i < 0 || units[s[i:]] == 0 {
+		f.t.Fatalf("%s is no size", s)
+	}
+	return cluster.Bytes(f.integer(s[:i])) * units[s[i:]]
+}
+
+func (f *fleet) ok(err error) {
+	f.t.Helper()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
