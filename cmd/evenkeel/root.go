@@ -46,13 +46,13 @@ and says what may be done. Any member of the cluster takes any command.`,
 	cmd.SetHelpCommandGroupID("care")
 	cmd.SetCompletionCommandGroupID("care")
 	cmd.AddCommand(
-		group("see", a.status(), a.hosts(), a.vms(), a.history())...,
+		group("see", a.status(), a.hosts(), a.vms(), a.plan(), a.explain(), a.history())...,
 	)
 	cmd.AddCommand(
 		group("act", a.mode(), a.pause(), a.resume(), a.migrations(), a.policy())...,
 	)
 	cmd.AddCommand(
-		group("care", a.cluster(), a.certs(), a.config(), a.version())...,
+		group("care", a.doctor(), a.cluster(), a.certs(), a.config(), a.version())...,
 	)
 	return cmd
 }

@@ -96,6 +96,16 @@ func (c *Client) Decisions(ctx context.Context, req HistoryRequest) (*DecisionLi
 	return call[HistoryRequest, DecisionList](ctx, c, "Decisions", &req)
 }
 
+// Plan asks what the leader would do now.
+func (c *Client) Plan(ctx context.Context, req PlanRequest) (*Plan, error) {
+	return call[PlanRequest, Plan](ctx, c, "Plan", &req)
+}
+
+// Explain asks why something was decided, or why nothing was.
+func (c *Client) Explain(ctx context.Context, subject string) (*Explanation, error) {
+	return call[ExplainRequest, Explanation](ctx, c, "Explain", &ExplainRequest{subject})
+}
+
 // Settings shows the shared policy.
 func (c *Client) Settings(ctx context.Context) (*Settings, error) {
 	return call[Empty, Settings](ctx, c, "GetSettings", &Empty{})

@@ -181,7 +181,7 @@ func changesBetween(before, after cluster.Settings) string {
 	var out []string
 	for _, k := range knobs {
 		if a, b := k.show(&before), k.show(&after); a != b {
-			out = append(out, fmt.Sprintf("%s %v -> %v", k.Name, a, b))
+			out = append(out, fmt.Sprintf("%s %s -> %s", k.Name, k.text(a), k.text(b)))
 		}
 	}
 	if len(out) == 0 {
@@ -190,23 +190,30 @@ func changesBetween(before, after cluster.Settings) string {
 	return strings.Join(out, ", ")
 }
 
-// The values below come out of JSON, so every number is a float64.
 func plainText(v any) string { return fmt.Sprint(v) }
 
 func ratioText(v any) string {
-	f, _ := v.(float64)
-	return strconv.FormatFloat(math.Round(f*1e6)/1e4, 'f', -1, 64) + "%"
+	return strconv.FormatFloat(math.Round(figure(v)*1e6)/1e4, 'f', -1, 64) + "%"
 }
 
 func durationText(v any) string {
-	f, _ := v.(float64)
-	return time.Duration(f * float64(time.Second)).String()
+	return time.Duration(figure(v) * float64(time.Second)).String()
 }
 
 func rateText(v any) string {
-	f, _ := v.(float64)
-	if f == 0 {
+	if figure(v) == 0 {
 		return "0"
 	}
-	return cluster.Bytes(f).String() + "/s"
+	return cluster.Bytes(figure(v)).String() + "/s"
+}
+
+// figure is a number as the State has it, or as JSON brings it.
+func figure(v any) float64 {
+	switch n := v.(type) {
+	case int64:
+		return float64(n)
+	case float64:
+		return n
+	}
+	return 0
 }

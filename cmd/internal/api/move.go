@@ -28,6 +28,9 @@ type Move struct {
 	Predicted  Effect   `json:"predicted"`
 	Measured   *Effect  `json:"measured"` // null until verified
 	Progress   Progress `json:"progress"`
+	// What each end saw after the job had ended, null until it said so.
+	AtSource *Evidence `json:"at_source"`
+	AtTarget *Evidence `json:"at_target"`
 
 	Why        string       `json:"why"`      // how it ended, in words
 	WhyCode    cluster.Code `json:"why_code"` // "" if no refusal
@@ -36,6 +39,20 @@ type Move struct {
 	ResolvedBy string       `json:"resolved_by"`
 	Term       uint64       `json:"term"`
 	Index      uint64       `json:"index"`
+}
+
+// Evidence is what one end saw of the VM after the job had ended.
+type Evidence struct {
+	Presence cluster.Presence `json:"presence"`
+	Process  bool             `json:"process"` // a QEMU process exists
+	At       Time             `json:"at"`
+}
+
+func evidenceOf(e *cluster.Evidence) *Evidence {
+	if e == nil {
+		return nil
+	}
+	return &Evidence{e.Presence, e.Process, timeOf(e.At)}
 }
 
 // Progress of a migration job. Zero figures: nothing was reported yet.
@@ -66,6 +83,7 @@ func moveOf(s cluster.State, m cluster.Move) Move {
 		State: m.State, Verdict: m.Verdict, Reason: m.Reason, Trigger: m.Trigger, Decision: m.Decision,
 		OrderedAt: timeOf(m.OrderedAt), StartedAt: timeOf(m.StartedAt), EndedAt: timeOf(m.EndedAt), Deadline: timeOf(m.Deadline),
 		Predicted: effectOf(m.Predicted), Progress: progressOf(m.Progress),
+		AtSource: evidenceOf(m.AtSource), AtTarget: evidenceOf(m.AtTarget),
 		Why: m.Why, WhyCode: m.WhyCode, Report: m.Report, AbortAsked: m.AbortAsked, ResolvedBy: m.ResolvedBy,
 		Term: m.Term, Index: m.Index,
 	}

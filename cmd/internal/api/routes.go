@@ -26,6 +26,8 @@ func (s *Server) routes() http.Handler {
 	read(s, r, "Moves", readTime, s.moves)
 	read(s, r, "Decisions", readTime, s.decisions)
 	read(s, r, "GetSettings", readTime, s.settings)
+	read(s, r, "Plan", readTime, s.planNow)
+	read(s, r, "Explain", readTime, s.explain)
 	act(s, r, "SetMode", s.setMode)
 	act(s, r, "Pause", s.pause)
 	act(s, r, "Resume", s.resume)

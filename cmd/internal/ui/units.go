@@ -60,7 +60,11 @@ func Ago(at, now time.Time) string {
 	if at.IsZero() {
 		return ""
 	}
-	return Seconds(now.Sub(at).Round(time.Second).Seconds()) + " ago"
+	d := max(now.Sub(at).Round(time.Second), 0)
+	if d < 10*time.Second {
+		return fmt.Sprintf("%.0f s ago", d.Seconds())
+	}
+	return Seconds(d.Seconds()) + " ago"
 }
 
 // Clock prints an instant for tables, in UTC as everywhere.

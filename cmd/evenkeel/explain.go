@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/evenkeel/evenkeel/cmd/internal/api"
+	"github.com/evenkeel/evenkeel/cmd/internal/ui"
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+func (a *app) explain() *cobra.Command {
+	return &cobra.Command{
+		Use:   "explain ID|VM|HOST|latest",
+		Short: "Why was that decided, or why did nothing move?",
+		Long: `Explains a decision (d-...), a move (m-...), a VM or a host: why now, why that VM,
+what else was looked at and with which code it was refused, what was predicted
+and what was measured. docs/refusals.md explains the codes.`,
+		Example: `  evenkeel explain latest
+  evenkeel explain m-2f9
+  evenkeel explain db-03          # what the planner thinks of each host for it, now
+  evenkeel explain hv1`,
+		Args: oneArg("a decision, a move, a VM, a host, or latest"),
+		RunE: a.verb(func(ctx context.Context, args []string) error {
+			e, err := ask(ctx, a, func(ctx context.Context, c *api.Client) (*api.Explanation, error) { return c.Explain(ctx, args[0]) })
+			if err != nil {
+				return err
+			}
+			a.notes(e.Head)
+			return a.print(e, func(w *ui.Writer) { explanation{w, e}.print() }, []string{e.Subject})
+		}),
+	}
+}
+
+// explanation prints what it can of the layout "why now, why it, why there,
+// what it gained".
+type explanation struct {
+	*ui.Writer
+	*api.Explanation
+}
+
+const whyWidth = 10
+
+func (x explanation) why(name, format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); text != "" {
+		x.Field(whyWidth, name, x.Paint(ui.Plain, text))
+	}
+}
+
+func (x explanation) print() {
+	switch x.About {
+	case "vm":
+		x.vm()
+	case "host":
+		x.host()
+	case "move":
+		x.move(x.Moves[0])
+		x.candidates()
+	default:
+		x.decision()
+	}
+}
+
+func (x explanation) decision() {
+	d := x.Decision
+	if len(x.Moves) > 0 {
+		x.move(x.Moves[0])
+		for _, m := range x.Moves[1:] {
+			x.Line("")
+			x.move(m)
+		}
+		x.candidates()
+		return
+	}
+	what := strings.ToUpper(string(d.Result))
+	if d.Code != "" {
+		what += " " + string(d.Code)
+	}
+	if d.Repeated > 0 {
+		what += fmt.Sprintf(" x%d", d.Repeated+1)
+	}
+	x.headline(d.ID, what, d)
+	x.why("Why", "%s", d.Text)
+	if d.Repeated > 0 {
+		x.why("When", "from %s to %s UTC", ui.Clock(d.At.Time), ui.Clock(d.LastAt.Time))
+	} else {
+		x.why("When", "%s UTC", ui.Clock(d.At.Time))
+	}
+	x.candidates()
+}
+
+// headline is the first line: what, and who decided it when on what.
+func (x explanation) headline(id, what string, d *api.Decision) {
+	text := x.Paint(ui.Strong, id) + "  " + x.Paint(ui.Strong, what)
+	if d != nil {
+		text += x.Paint(ui.Faint, fmt.Sprintf("   %s, %s, leader %s, term %d, planned on index %d", d.Mode, d.Policy, d.Leader, d.Term, d.PlannedOn))
+	}
+	x.Line(text)
+}
+
+func (x explanation) move(m api.Move) {
+	x.headline(m.ID, fmt.Sprintf("MOVE %s  %s -> %s  %s", m.VM, m.Source, m.Target, outcome(m)), x.Decision)
+	// A reason of evenkeel's own says first what suffers, then what the move does.
+	now, vm, ok := strings.Cut(m.Reason, "; ")
+	if ok {
+		x.why("Why now", "%s", now)
+		x.why("Why "+m.VM, "%s", vm)
+	} else {
+		x.why("Why", "%s", m.Reason)
+	}
+	x.why("Course", "%s", course(m))
+	x.why("Ended", "%s", endedBecause(m))
+	x.why("At source", "%s", evidenceText(m.AtSource))
+	x.why("At target", "%s", evidenceText(m.AtTarget))
+	x.why("Gain", "%s", gain(m))
+	x.remedy(m)
+}
+
+func course(m api.Move) string {
+	parts := []string{"ordered " + ui.Clock(m.OrderedAt.Time) + " UTC by " + m.Decision + " (" + string(m.Trigger) + ")"}
+	if !m.StartedAt.IsZero() {
+		parts = append(parts, fmt.Sprintf("started %s later", ui.Seconds(m.StartedAt.Sub(m.OrderedAt.Time).Seconds())))
+	}
+	if text := took(m); text != "" {
+		parts = append(parts, "took "+text)
+	}
+	if m.DowntimeMS != nil {
+		parts = append(parts, "downtime "+downtime(m))
+	}
+	if m.State == cluster.MoveRunning && m.Progress.TotalBytes > 0 {
+		parts = append(parts, fmt.Sprintf("%.0f %% done, %s left", m.Progress.Ratio*100, ui.Bytes(m.Progress.RemainingBytes)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func endedBecause(m api.Move) string {
+	text := m.Why
+	if m.WhyCode != "" {
+		text = string(m.WhyCode) + ", " + text
+	}
+	if m.Report != "" {
+		text = strings.TrimPrefix(text+"; libvirt at the source said: "+m.Report, "; ")
+	}
+	return text
+}
+
+func evidenceText(e *api.Evidence) string {
+	if e == nil {
+		return ""
+	}
+	process := "no QEMU process"
+	if e.Process {
+		process = "a QEMU process exists"
+	}
+	return fmt.Sprintf("%s, %s, seen %s UTC", e.Presence, process, ui.Clock(e.At.Time))
+}
+
+func gain(m api.Move) string {
+	p := m.Predicted
+	text := fmt.Sprintf("predicted: VM %s, source %s, target %s",
+		turn(p.VMStealBefore, p.VMStealAfter), turn(p.SourceStealBefore, p.SourceStealAfter), turn(p.TargetStealBefore, p.TargetStealAfter))
+	if e := m.Measured; e != nil {
+		return text + fmt.Sprintf("; measured: VM %s, source %s, target %s: %s",
+			ui.Percent(e.VMStealAfter), ui.Percent(e.SourceStealAfter), ui.Percent(e.TargetStealAfter), m.Verdict)
+	}
+	if m.State == cluster.MoveDone {
+		text += "; not measured yet: figures settle first"
+	}
+	return text
+}
+
+func (x explanation) remedy(m api.Move) {
+	if m.State == cluster.MoveUnknown {
+		x.why("Remedy", "look at both hosts (virsh list --all), then: evenkeel migrations resolve %s --running-on %s|%s|none", m.ID, m.Source, m.Target)
+	}
+}
+
+// candidates are what the decision looked at.
+func (x explanation) candidates() {
+	d := x.Decision
+	if d == nil {
+		return
+	}
+	if len(d.Candidates) > 0 {
+		x.Line("")
+		x.Table(candidateColumns, candidateRows(d.Candidates))
+	}
+	if len(d.Counts) > 0 {
+		x.why("Refused", "%s (docs/refusals.md)", countsText(d.Counts))
+	}
+}
+
+func (x explanation) vm() {
+	vm := x.VM
+	x.Line(x.Paint(ui.Strong, vm.Name) + "  " + x.Paint(vmTone(vm.State), string(vm.State)) +
+		x.Paint(ui.Plain, " on "+or(vm.Host)) + x.Paint(ui.Faint, "   "+vm.UUID))
+	x.why("Message", "%s", vm.Message)
+	x.why("Suffers", "steal %s, worst vCPU %s; threshold %s; figures %s old", or(ui.PercentOr(vm.StealRatio)), or(ui.PercentOr(vm.StealRatioMax)), ui.Percent(x.EnterRatio), or(ui.SecondsOr(vm.AgeSeconds)))
+	if h := x.Host; h != nil {
+		x.why("Host", "%s", hostLine(*h))
+	}
+	if len(x.Verdicts) > 0 {
+		x.Line("")
+		x.Line("What the planner thinks now of moving it:")
+		x.Table(candidateColumns, candidateRows(x.Verdicts))
+	}
+	x.recent()
+}
+
+func (x explanation) host() {
+	h := *x.Host
+	x.Line(x.Paint(ui.Strong, h.Name) + "  " + x.Paint(hostTone(h.State), string(h.State)) + x.Paint(ui.Faint, "   "+h.ID))
+	x.why("Message", "%s", h.Message)
+	x.why("Suffers", "%s; threshold %s", hostLine(h), ui.Percent(x.EnterRatio))
+	if len(x.VMs) > 0 {
+		x.Line("")
+		x.Table(vmColumns, vmRows(x.VMs))
+	}
+	x.recent()
+}
+
+func hostLine(h api.Host) string {
+	return fmt.Sprintf("%s: steal %s, worst vCPU %s, %.2f of %g CPUs busy, %s of %s promised, excess %s",
+		h.Name, ui.Percent(h.StealRatio), ui.Percent(h.StealRatioMax), h.CPUUse, h.CPUs,
+		ui.Bytes(h.MemoryUsedBytes), ui.Bytes(h.MemoryBytes), ui.Seconds(h.ExcessSeconds))
+}
+
+// recent shows the newest moves and the newest decision about the subject.
+func (x explanation) recent() {
+	if len(x.Moves) > 0 {
+		x.Line("")
+		x.Table(moveColumns, moveRows(x.Moves))
+	}
+	if d := x.Decision; d != nil {
+		x.Line("")
+		text := fmt.Sprintf("%s, %s", d.ID, d.Result)
+		if d.Code != "" {
+			text += " " + string(d.Code)
+		}
+		x.why("Decided", "%s: %s; evenkeel explain %s", text, d.Text, d.ID)
+	}
+}

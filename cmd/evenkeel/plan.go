@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/evenkeel/evenkeel/cmd/internal/api"
+	"github.com/evenkeel/evenkeel/cmd/internal/ui"
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+func (a *app) plan() *cobra.Command {
+	var req api.PlanRequest
+	var detailed bool
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "What would be moved now, and what would not, and why?",
+		Long: `Shows what the leader would do at this moment: the moves in their order with the
+steal of both hosts before and after, what they cost, and what was looked at and
+refused. Nothing is moved.`,
+		Example: `  evenkeel plan
+  evenkeel plan --policy half-difference
+  evenkeel plan --detailed-exitcode     # 0: nothing to move, 2: there is a plan`,
+		Args: noArgs,
+	}
+	cmd.Flags().StringVar(&req.Policy, "policy", "", "plan by another `POLICY`: demand or half-difference")
+	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "end with 2 if there is a plan")
+	cmd.RunE = a.verb(func(ctx context.Context, _ []string) error {
+		p, err := ask(ctx, a, func(ctx context.Context, c *api.Client) (*api.Plan, error) { return c.Plan(ctx, req) })
+		if err != nil {
+			return err
+		}
+		a.notes(p.Head)
+		var names []string
+		for _, s := range p.Steps {
+			names = append(names, s.VM)
+		}
+		if err := a.print(p, func(w *ui.Writer) { planText(w, p) }, names); err != nil {
+			return err
+		}
+		if detailed && len(p.Steps) > 0 {
+			return exits{exitPlan, errSilent}
+		}
+		return nil
+	})
+	return cmd
+}
+
+func planText(w *ui.Writer, p *api.Plan) {
+	if len(p.Steps) == 0 {
+		w.Linef("nothing to move: %s, %s", p.Code, p.Text)
+	} else {
+		w.Table(stepColumns, stepRows(p.Steps))
+	}
+	switch {
+	case len(p.Steps) == 0:
+	case p.Held != nil:
+		w.Line(w.Paint(ui.Warn, "not now: "+string(p.Held.Code)+", "+p.Held.Text))
+	case p.Mode == cluster.ModeRecommend:
+		w.Line("recommended only: `evenkeel mode auto` lets evenkeel move VMs")
+	}
+	if len(p.Candidates) > 0 {
+		w.Line("")
+		w.Linef("Refused, the best first: %s (docs/refusals.md)", countsText(p.Counts))
+		w.Table(candidateColumns, candidateRows(p.Candidates))
+	}
+}
+
+var stepColumns = []ui.Column{
+	{Title: "#", Right: true},
+	{Title: "VM"},
+	{Title: "SOURCE"},
+	{Title: "TARGET"},
+	{Title: "STEAL OF VM"},
+	{Title: "OF SOURCE"},
+	{Title: "OF TARGET"},
+	{Title: "TAKES", Right: true},
+	{Title: "SENDS", Right: true},
+	{Title: "REASON"},
+}
+
+func stepRows(steps []api.Step) [][]ui.Cell {
+	rows := make([][]ui.Cell, len(steps))
+	for i, s := range steps {
+		e := s.Predicted
+		rows[i] = []ui.Cell{
+			ui.Text(fmt.Sprint(i + 1)), ui.Text(s.VM), ui.Text(s.Source), ui.Text(s.Target),
+			ui.Text(turn(e.VMStealBefore, e.VMStealAfter)), ui.Text(turn(e.SourceStealBefore, e.SourceStealAfter)), ui.Text(turn(e.TargetStealBefore, e.TargetStealAfter)),
+			ui.Text(approx(ui.SecondsOr(e.DurationSeconds))), ui.Text(approx(sent(e.Bytes))), ui.Text(s.Reason),
+		}
+	}
+	return rows
+}
+
+// turn shows a figure before and after.
+func turn(before, after float64) string { return ui.Percent(before) + " -> " + ui.Percent(after) }
+
+func approx(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "~" + text
+}
+
+func sent(n *int64) string {
+	if n == nil {
+		return ""
+	}
+	return ui.Bytes(*n)
+}
+
+var candidateColumns = []ui.Column{
+	{Title: "VM"},
+	{Title: "SOURCE"},
+	{Title: "TARGET"},
+	{Title: "STEAL OF VM"},
+	{Title: "OF TARGET"},
+	{Title: "VERDICT"},
+	{Title: ""},
+}
+
+func candidateRows(candidates []api.Candidate) [][]ui.Cell {
+	rows := make([][]ui.Cell, len(candidates))
+	for i, c := range candidates {
+		e, verdict := c.Predicted, ui.Toned(ui.Warn, string(c.Code))
+		switch {
+		case c.Chosen:
+			verdict = ui.Toned(ui.Good, "chosen")
+		case c.Code == "":
+			verdict = ui.Toned(ui.Good, "feasible")
+		}
+		ofVM, ofTarget := "", ""
+		if predicted(e) {
+			ofVM, ofTarget = turn(e.VMStealBefore, e.VMStealAfter), turn(e.TargetStealBefore, e.TargetStealAfter)
+		}
+		rows[i] = []ui.Cell{
+			ui.Text(c.VM), ui.Text(c.Source), ui.Text(c.Target), ui.Text(ofVM), ui.Text(ofTarget), verdict, ui.Text(c.Text),
+		}
+	}
+	return rows
+}
+
+// predicted says whether a candidate came as far as a prediction.
+func predicted(e api.Effect) bool {
+	return e.VMStealBefore != 0 || e.VMStealAfter != 0 || e.SourceStealBefore != 0 || e.TargetStealAfter != 0
+}
+
+func countsText(counts []cluster.CodeCount) string {
+	text := ""
+	for i, c := range counts {
+		if i > 0 {
+			text += ", "
+		}
+		text += fmt.Sprintf("%d %s", c.N, c.Code)
+	}
+	return text
+}
