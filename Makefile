@@ -53,6 +53,11 @@ test-long: test ## also fuzz every target for FUZZTIME (1m)
 	  done; \
 	done
 
+.PHONY: test-vm
+test-vm: ## run the tests of bpf/ on a Debian kernel in QEMU, or on KERNEL=vmlinuz
+	@deploy/setup.sh build vm
+	.ci/test-vm $(KERNEL)
+
 .PHONY: vet
 vet:
 	$(GO) vet ./...
@@ -65,8 +70,14 @@ bench: build ## run the benchmarks
 lint: ## run the linters on Go, shell and C
 	@deploy/setup.sh lint
 	$(GO) tool -modfile=.ci/tools.mod golangci-lint run ./...
-	shellcheck .ci/run $$(git ls-files '*.sh')
+	shellcheck .ci/run .ci/test-vm $$(git ls-files '*.sh')
 	clang-format-19 --dry-run --Werror $$(git ls-files 'bpf/*.c' 'bpf/include/*.h')
+
+.PHONY: fmt
+fmt: ## format Go and C
+	@deploy/setup.sh lint
+	$(GO) tool -modfile=.ci/tools.mod golangci-lint fmt ./...
+	clang-format-19 -i $$(git ls-files 'bpf/*.c' 'bpf/include/*.h')
 
 .PHONY: generate
 generate: ## recompile the BPF programs (clang-19) and whatever else is generated

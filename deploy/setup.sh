@@ -2,7 +2,7 @@
 # Checks for Go and installs the Debian packages that are missing, and nothing
 # else: with all there it touches neither apt nor the network.
 #
-#   deploy/setup.sh GROUP...      build | lab | vagrant | generate | lint
+#   deploy/setup.sh GROUP...      build | lab | vagrant | generate | vm | lint
 set -euo pipefail
 
 declare -A packages=(
@@ -13,6 +13,8 @@ declare -A packages=(
   [vagrant]="vagrant vagrant-libvirt"
   # Objects are committed; only who changes a BPF program needs the compiler.
   [generate]="clang-19 llvm-19 libbpf-dev"
+  # A kernel of Debian's in QEMU, with the tests of bpf/ in its initramfs.
+  [vm]="qemu-system-x86 busybox-static cpio"
   [lint]="shellcheck clang-format-19"
 )
 

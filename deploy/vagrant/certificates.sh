@@ -25,5 +25,5 @@ for host in "$@"; do
   [[ -e $folder/$name/host.key ]] && continue
   kind=agent
   [[ $role == witness ]] && kind=witness
-  "$evenkeel" certs issue --ca "$folder/ca" --kind "$kind" --name "$name" --ip "$address" --dns "$name" --out "$folder/$name"
+  "$evenkeel" certs host --ca "$folder/ca" --kind "$kind" --name "$name" --ip "$address" --dns "$name" --out "$folder/$name"
 done
