@@ -70,7 +70,7 @@ down takes everything away again.`,
 	flags := root.PersistentFlags()
 	flags.StringVar(&opts.Name, "name", "lab", "name of the lab, if there is more than one on this machine")
 	flags.StringVar(&opts.StateDir, "state-dir", "/var/lib/evenkeel-lab", "directory for all that the lab makes")
-	root.AddCommand(newUp(&opts), newDown(&opts), newStatus(&opts), newExec(&opts), newRun(&opts))
+	root.AddCommand(newUp(&opts), newDown(&opts), newStatus(&opts), newExec(&opts), newRun(&opts), newDemo(&opts))
 	return root
 }
 

@@ -53,17 +53,19 @@ type CodeCount struct {
 // MaxCandidates bounds the refused candidates that a decision keeps.
 const MaxCandidates = 20
 
-// SameOutcome says whether o can be folded into d: nothing moved, for the
-// same reason, for the same candidate.
+// SameOutcome says whether o can be folded into d: nothing was ordered, for
+// the same reason. Which of several like VMs looked best is left out of the
+// comparison: it changes from second to second and says nothing new.
 func (d Decision) SameOutcome(o Decision) bool {
 	return d.Result != ResultMoved && d.Result == o.Result && d.Code == o.Code && d.Mode == o.Mode &&
 		d.Policy == o.Policy && d.Trigger == o.Trigger && d.Leader == o.Leader && d.Term == o.Term &&
-		sameCandidate(d.Proposed, o.Proposed) && sameCandidate(d.Refused, o.Refused)
+		sameEnds(d.Proposed, o.Proposed)
 }
 
-func sameCandidate(a, b []Candidate) bool {
+// sameEnds compares where the best proposals lead.
+func sameEnds(a, b []Candidate) bool {
 	if len(a) == 0 || len(b) == 0 {
 		return len(a) == len(b)
 	}
-	return a[0].VM == b[0].VM && a[0].Target == b[0].Target && a[0].Code == b[0].Code
+	return a[0].Source == b[0].Source && a[0].Target == b[0].Target
 }

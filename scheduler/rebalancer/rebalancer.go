@@ -205,10 +205,17 @@ const silenceFreeze = 2 * time.Minute
 
 // silence freezes automation while too many hypervisors are silent: whatever
 // silenced them may be silencing more, and moves add load to the network. One
-// silent host alone is a host's failure, not the fleet's.
+// silent host alone is a host's failure, not the fleet's; a host that has not
+// spoken yet is new; and a new leader has heard nobody yet.
 func silence(s cluster.State, now cluster.Time) (cluster.Freeze, bool) {
+	if now.Sub(s.TermSince) < max(s.Settings.WarmUp, cluster.MaxSilence) {
+		return cluster.Freeze{}, false
+	}
 	silent, all := 0, 0
 	for _, h := range s.Hosts() {
+		if len(h.Beats) == 0 {
+			continue
+		}
 		all++
 		if !h.Fresh(now) {
 			silent++

@@ -40,7 +40,7 @@ func TestAgentsAreStartedRaisedAndTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The first call failed and was repeated.
-	want := "policy set --yes cooldown=1m settle=20s\n" + "policy set --yes cooldown=1m settle=20s\n" + "mode auto --yes\n"
+	want := "policy set cooldown=1m settle=20s\n" + "policy set cooldown=1m settle=20s\n" + "mode auto --yes\n"
 	if calls != want {
 		t.Errorf("evenkeel was called\n%swant\n%s", calls, want)
 	}

@@ -348,7 +348,7 @@ func modeCommands(s Scenario) [][]string {
 			settings = append(settings, key+"="+value)
 		}
 		slices.Sort(settings)
-		commands = append(commands, append([]string{"evenkeel", "policy", "set", "--yes"}, settings...))
+		commands = append(commands, append([]string{"evenkeel", "policy", "set"}, settings...))
 	}
 	if s.Mode != "" {
 		commands = append(commands, []string{"evenkeel", "mode", s.Mode, "--yes"})
