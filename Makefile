@@ -9,7 +9,6 @@ MAKEFLAGS   += --no-builtin-rules
 GO       ?= go
 VAGRANT  ?= vagrant
 FUZZTIME ?= 1m
-SCENARIO ?= demo
 
 # The same source gives the same bytes, and the binaries run on any Linux.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-buildid=
@@ -30,13 +29,13 @@ setup: ## check for Go, install the Debian packages that building, demo and test
 build: ## build bin/evenkeeld, bin/evenkeel, bin/evenkeel-lab and its guests' init
 	@deploy/setup.sh build
 	$(BUILD) -o bin/ ./cmd/evenkeeld ./cmd/evenkeel ./cmd/evenkeel-lab
-	$(BUILD) -o bin/evenkeel-guest ./cmd/internal/lab/guest
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w -buildid=" -o bin/evenkeel-guest ./cmd/internal/lab/guest
 
 .PHONY: demo
 demo: ## build a fleet on this machine and watch a starved VM move by itself (root)
 	@deploy/setup.sh build lab
 	@$(MAKE) --no-print-directory build
-	bin/evenkeel-lab run $(SCENARIO)
+	bin/evenkeel-lab demo
 
 .PHONY: test
 test: setup build vagrant-validate vet ## every test, the fleet included
