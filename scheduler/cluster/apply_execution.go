@@ -54,6 +54,9 @@ func (b Veto) apply(s *State, _ Meta, c *Command) error {
 	if err := c.from(m.Source, m.Target); err != nil {
 		return err
 	}
+	if len(b.Code) > maxCode || !printable(string(b.Code)) {
+		return refuse(CodeAbsurdFigure, "%s: veto with code %.40q", m.ID, b.Code)
+	}
 	m.State, m.EndedAt = MoveVetoed, s.Now
 	m.WhyCode, m.Why = b.Code, clip(b.Text)
 	s.store(m)
@@ -86,6 +89,9 @@ func (b Claim) apply(s *State, _ Meta, c *Command) error {
 		return refuse(CodeStaleSnapshot, "target %s is silent", s.HostName(m.Target))
 	case len(place.Hosts) != 1 || place.Hosts[0] != m.Source:
 		return refuse(CodeUnknownVM, "VM %s is no longer on %s alone", m.VMName, source.Name)
+	}
+	if m.Trigger == TriggerAuto && s.Mode == ModeRecommend {
+		return refuse(CodeModeRecommend, "mode has become recommend since %s was ordered", m.ID)
 	}
 	if held := s.Holding(); held != nil && m.Trigger == TriggerAuto && held.Code != CodeWarmUp {
 		// An order of an earlier term stays claimable while a new leader warms up.
@@ -159,6 +165,9 @@ func (b EndJob) apply(s *State, _ Meta, c *Command) error {
 	if err := c.from(m.Source); err != nil {
 		return err
 	}
+	if err := b.Evidence.check(m); err != nil {
+		return err
+	}
 	if m.JobEndedAt == 0 {
 		m.JobEndedAt = s.Now
 		m.Report = clip(b.Report)
@@ -184,6 +193,9 @@ func (b Testify) apply(s *State, _ Meta, c *Command) error {
 	if m.State == MoveRunning && m.JobEndedAt == 0 {
 		return refuse(CodeWrongState, "%s: its job has not ended yet, so nothing seen now is evidence", m.ID)
 	}
+	if err := b.Evidence.check(m); err != nil {
+		return err
+	}
 	e := b.Evidence
 	e.At = s.Now
 	if c.Actor.ID == m.Source {
@@ -199,6 +211,14 @@ func (b Testify) apply(s *State, _ Meta, c *Command) error {
 	}
 	s.judge(m)
 	return nil
+}
+
+func (e Evidence) check(m Move) error {
+	switch e.Presence {
+	case PresenceRunning, PresencePaused, PresenceAbsent, PresenceOther:
+		return nil
+	}
+	return refuse(CodeAbsurdFigure, "%s: evidence says %.20q", m.ID, e.Presence)
 }
 
 // judge ends a move when the evidence of both hosts proves its outcome. What
@@ -242,7 +262,7 @@ func (s *State) freezeAfterFailures() {
 		if m.OrderedAt < s.Now.Add(-s.Settings.FreezeWindow-24*time.Hour) {
 			break
 		}
-		if (m.State == MoveFailed || m.State == MoveUnknown) && m.EndedAt > since {
+		if (m.State == MoveFailed || m.State == MoveUnknown) && m.EndedAt > since && m.ResolvedBy == "" {
 			bad++
 		}
 	}

@@ -220,8 +220,13 @@ func (s *State) store(m Move) {
 		s.live = s.live.set(m.VM, m.Seq)
 		return
 	}
-	s.live = s.live.without(m.VM)
-	if p, ok := s.places.get(m.VM); ok && len(p.Hosts) == 0 {
+	// An ended move may still be written to, by Verify, while the VM has a new
+	// live one, which is not this one's to end.
+	if seq, ok := s.live.get(m.VM); ok && seq == m.Seq {
+		s.live = s.live.without(m.VM)
+	}
+	_, held := s.live.get(m.VM)
+	if p, ok := s.places.get(m.VM); ok && len(p.Hosts) == 0 && !held {
 		s.places = s.places.without(m.VM)
 	}
 }

@@ -84,6 +84,7 @@ const (
 	MaxDecisions = 500
 	maxReceipts  = 4096
 	maxText      = 1024
+	maxCode      = 64 // bytes; members of other versions may know other codes
 )
 
 // New is the State before the first command.
