@@ -1,6 +1,10 @@
 package scheduler
 
-import "github.com/evenkeel/evenkeel/scheduler/cluster"
+import (
+	"math"
+
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
 
 // The model of contention is processor sharing: a host's CPUs are divided so
 // that each vCPU gets what it demands or an equal level, whichever is less.
@@ -10,8 +14,10 @@ import "github.com/evenkeel/evenkeel/scheduler/cluster"
 // third each, 67 %; with two gone a half, 50 %. Beside a neighbour that wants
 // only 20 %, a hungry one gets 80 %: steal 20 %, the neighbour none.
 //
-// What a host does for itself, and the VMs' own emulator threads, is served
-// first: no move of a vCPU changes its priority.
+// What a host does for itself, and the VMs' emulator threads, takes its part
+// like vCPUs do, as many threads as it keeps CPUs busy. Worked: a host of one
+// CPU that is busy all the time with work of its own, and one hungry vCPU that
+// comes: each gets a half, steal 50 %.
 
 // outlook is what the model says of a host.
 type outlook struct {
@@ -22,9 +28,7 @@ type outlook struct {
 }
 
 // level is how much CPU a vCPU can get at most once one VM has come and
-// another one has left; either may be nil. 1 means no contention. It is the
-// level at which Σ min(demand, level) uses up what is left: small demands are
-// served whole, and the others share what remains.
+// another one has left; either may be nil. 1 means no contention.
 func (h *host) level(came, left *vm) float64 {
 	free, vcpus := h.left, h.vcpus
 	if came != nil {
@@ -33,7 +37,19 @@ func (h *host) level(came, left *vm) float64 {
 	if left != nil {
 		free, vcpus = free+left.others, vcpus-left.vcpus
 	}
-	free = max(free, 0)
+	own := h.cpus - free
+	threads := int(math.Ceil(own))
+	level := h.fill(came, left, max(free, 0), vcpus)
+	if threads == 0 || own/float64(threads) <= level {
+		return level // the host's own work gets all that it wants
+	}
+	return h.fill(came, left, h.cpus, vcpus+threads)
+}
+
+// fill is the level at which Σ min(demand, level) uses up the free CPUs: small
+// demands are served whole, and the others share what remains. Of the vcpus,
+// those that are no VM's want all that they can get.
+func (h *host) fill(came, left *vm, free float64, vcpus int) float64 {
 	for i := 0; i < len(h.vms) || came != nil; {
 		var v *vm
 		if i == len(h.vms) || came != nil && came.perVCPU < h.vms[i].perVCPU {
