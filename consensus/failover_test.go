@@ -212,6 +212,78 @@ func TestDeposedLeader(t *testing.T) {
 	})
 }
 
+// A read needs a majority's word, even in the first moments after a cut, when
+// the leader has no reason yet to doubt itself.
+func TestReadIndexAsksTheMajority(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3, 3)
+		w.startAll()
+		defer w.closeAll()
+		w.agree()
+		l := w.leader()
+		l.isolate(true)
+		if _, leads := l.node.Leading(); !leads {
+			t.Fatal("it gave up before it could be asked")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := l.node.ReadIndex(ctx); !errors.Is(err, ErrNotLeader) {
+			t.Errorf("%v, want ErrNotLeader", err)
+		}
+		l.isolate(false)
+		w.agree()
+		for _, h := range w.running() {
+			if _, err := h.node.ReadIndex(ctx); h != w.leader() && !errors.Is(err, ErrNotLeader) {
+				t.Errorf("a follower answers a read: %v", err)
+			}
+		}
+	})
+}
+
+// Who is told that it leads has in its State all that was acknowledged before:
+// followers hear that an entry is committed later than the client does.
+func TestLeadershipWaitsForTheState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3, 3)
+		w.startAll()
+		defer w.closeAll()
+		for round := range 10 {
+			w.agree()
+			old := w.leader()
+			var watchers sync.WaitGroup
+			seen := make(chan uint64, 2)
+			for _, h := range w.running() {
+				if h != old {
+					watchers.Go(func() {
+						for {
+							changed := h.node.Changed()
+							_, leads := h.node.Leading()
+							_, index := h.node.State()
+							if leads {
+								seen <- index
+							}
+							if id, _, ok := h.node.Leader(); leads || ok && id != old.id && id != h.id {
+								return
+							}
+							select {
+							case <-changed:
+							case <-time.After(time.Millisecond):
+							}
+						}
+					})
+				}
+			}
+			acknowledged := w.must(cluster.Command{Actor: operator, Body: cluster.Resume{Text: fmt.Sprint(round)}})
+			old.isolate(true)
+			watchers.Wait()
+			if index := <-seen; index < acknowledged {
+				t.Errorf("round %d: leads with a State at %d, %d was acknowledged", round, index, acknowledged)
+			}
+			old.isolate(false)
+		}
+	})
+}
+
 // A member that comes back causes no election.
 func TestRejoinWithoutElection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -187,6 +187,17 @@ func TestMaySpeakRaft(t *testing.T) {
 		if !n.MaySpeakRaft(memberID(2)) || n.MaySpeakRaft(memberID(3)) {
 			t.Error("in a cluster: its voters may speak, nobody else")
 		}
+		// A member that was away believes its fellow voters about newer ones, and
+		// no outsider about himself or his friends.
+		newcomer := []Voter{{memberID(3), "10.0.0.3:7471"}}
+		n.attest(map[string]answer{"x": {info: PeerInfo{Member: memberID(9), Voters: newcomer}}})
+		if n.MaySpeakRaft(memberID(9)) || n.MaySpeakRaft(memberID(3)) {
+			t.Error("an outsider's word was taken")
+		}
+		n.attest(map[string]answer{"x": {info: PeerInfo{Member: memberID(1), Voters: newcomer}}})
+		if !n.MaySpeakRaft(memberID(3)) {
+			t.Error("a fellow voter's word was not taken")
+		}
 	})
 }
 

@@ -96,6 +96,24 @@ func TestStrangersAreRefused(t *testing.T) {
 	goesOn(t, d)
 }
 
+// The library takes whatever answers at an address for the member configured
+// there; we do not.
+func TestDialRaftChecksWhoAnswers(t *testing.T) {
+	fleet := newFleet(t, 2)
+	startAll(t, fleet)
+	leaderOf(t, fleet)
+	a, b := fleet[0], fleet[1]
+	conn, err := a.server.Network().DialRaft(within(t), b.addr, b.badge.id.MemberID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	other := uuid.NewString()
+	if _, err := a.server.Network().DialRaft(within(t), b.addr, other); err == nil || !strings.Contains(err.Error(), "it should be "+other) {
+		t.Errorf("%v", err)
+	}
+}
+
 // A daemon with another cluster's certificate, or another CA's, does not get
 // in by joining, and its own log says why.
 func TestForeignDaemonDoesNotJoin(t *testing.T) {
