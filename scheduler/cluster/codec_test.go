@@ -1,0 +1,206 @@
+package cluster
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew; then read the diff")
+
+// samples is a command of each kind, every field filled.
+func samples() []Body {
+	set := DefaultSettings()
+	set.Bandwidth, set.AllowUnlocked = 1<<30, true
+	order := Order{
+		ID: "m-1", VM: vmA, Source: hv1, Target: hv2, Trigger: TriggerAuto, Code: CodeRelieved, Reason: "steal", Term: 3, DecidedOn: 17,
+		Deadline: epoch + 30, StartWindow: 30 * time.Second, Budget: time.Minute,
+		Predicted: Effect{750_000, 0, 750_000, 667_000, 0, 10, 3 * time.Second, 40 * time.Millisecond, GiB},
+	}
+	snapshot := Snapshot{Host: hv1, Incarnation: 1, Sequence: 2, Inventory: homes(hv1), Load: testLoad(epoch)}
+	snapshot.Load.Lost, snapshot.Load.BookError, snapshot.Load.Overhead = 4, 1000, 30
+	snapshot.Load.VMs = []VMLoad{{Slot: 49, Run: 250, Wait: 750, Others: 9, Demand: 1000, Steal: 750_000, StealMax: 750_000, P50: 1, P99: 2, P999: 3}}
+	snapshot.Inventory.VMs[0].Incoming, snapshot.Inventory.VMs[0].Migrating, snapshot.Inventory.VMs[0].Persistent = true, true, true
+	member := testHost(hv1)
+	member.MigrationAddress, member.Lab, member.JoinedAt = "10.0.0.1", true, epoch
+	candidate := Candidate{vmA, hv1, hv3, CodeNoHeadroom, "too full", Effect{VMStealBefore: 1}}
+	evidence := Evidence{PresenceRunning, true, epoch}
+	return []Body{
+		Announce{testCluster, member},
+		Snapshots{[]Snapshot{snapshot}},
+		Decide{Decision{
+			"d-1", epoch, 17, 3, witness, ModeAuto, "demand", TriggerAuto, ResultMoved, CodeCooldown, "why", []Candidate{candidate},
+			[]Candidate{candidate}, []CodeCount{{CodeNoHeadroom, 2}}, []string{"m-1"}, 5, epoch, 18,
+		}, []Order{order}},
+		Reserve{"m-1"},
+		Veto{"m-1", CodeTargetBusy, "busy"},
+		Claim{"m-1", 1},
+		Release{"m-1", "too late"},
+		Start{"m-1"},
+		Advance{"m-1", Progress{GiB, MiB, GiB - MiB, 5, 6, 2}},
+		EndJob{"m-1", "reset", true, evidence},
+		Testify{"m-1", evidence, 41 * time.Millisecond, GiB},
+		Expire{"m-1"},
+		Cancel{"m-1", "no"},
+		Resolve{"m-1", hv2, "seen"},
+		Verify{"m-1", &Effect{VMStealAfter: 3}, VerdictBetter, "helped"},
+		SetMode{ModeAuto, "go"},
+		Pause{epoch + 60, "lunch"},
+		Resume{"back"},
+		Freeze{"silence", epoch + 60},
+		SetSettings{set, "tuned"},
+		RaiseLevel{2},
+	}
+}
+
+// TestCommandBytes holds the form of every command in the log: what an older
+// version wrote must be read for ever.
+func TestCommandBytes(t *testing.T) {
+	const golden = "testdata/commands.golden"
+	var out bytes.Buffer
+	kinds := map[string]bool{}
+	for _, body := range samples() {
+		c := Command{1, "id-1", Actor{KindAgent, hv1, "hv1"}, epoch, body}
+		data, err := EncodeCommand(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := DecodeCommand(data)
+		if err != nil {
+			t.Fatalf("%s: %v", c.Kind(), err)
+		}
+		if diff := cmp.Diff(c, back); diff != "" {
+			t.Errorf("%s does not survive encoding: %s", c.Kind(), diff)
+		}
+		kinds[c.Kind()] = true
+		out.Write(append(data, '\n'))
+	}
+	for kind := range bodies {
+		if !kinds[kind] {
+			t.Errorf("no sample of %s", kind)
+		}
+	}
+	if *update {
+		if err := os.WriteFile(golden, out.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(out.String(), "\n")); diff != "" {
+		t.Errorf("the bytes of commands changed; old logs would be read differently: %s", diff)
+	}
+}
+
+func TestDecodeCommandRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		data  string
+		level bool // must stop the replica
+	}{
+		"nothing":         {"", false},
+		"no JSON":         {"\x00\x01", false},
+		"no kind":         {`{"level":1,"body":{}}`, true},
+		"unknown kind":    {`{"level":1,"kind":"teleport","body":{}}`, true},
+		"higher level":    {`{"level":2,"kind":"resume","body":{}}`, true},
+		"higher, no body": {`{"level":2,"kind":"resume","body":{"new":1}}`, true},
+		"unknown field":   {`{"level":1,"kind":"resume","body":{"new":1}}`, false},
+		"two bodies":      {`{"level":1,"kind":"resume","body":{}{}}`, false},
+		"no body":         {`{"level":1,"kind":"resume"}`, false},
+		"wrong type":      {`{"level":1,"kind":"claim","body":{"move":7}}`, false},
+		"negative level":  {`{"level":-1,"kind":"resume","body":{}}`, false},
+		"negative time":   {`{"level":1,"kind":"resume","at":-1,"body":{}}`, false},
+		"time too late":   {`{"level":1,"kind":"resume","at":9223372036854775807,"body":{}}`, false},
+		"id too long":     {`{"level":1,"kind":"resume","id":"` + strings.Repeat("x", 129) + `","body":{}}`, false},
+		"oversized":       {strings.Repeat(" ", MaxCommandBytes+1), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := DecodeCommand([]byte(c.data))
+			if err == nil || errors.Is(err, ErrFeatureLevel) != c.level {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+func TestEncodeCommandRefuses(t *testing.T) {
+	if _, err := EncodeCommand(Command{Level: 1}); err == nil {
+		t.Error("a command without body was encoded")
+	}
+	huge := Snapshots{make([]Snapshot, 1<<15)}
+	if _, err := EncodeCommand(Command{Level: 1, Body: huge}); err == nil {
+		t.Error("an oversized command was encoded")
+	}
+}
+
+func TestDecodeStateRefuses(t *testing.T) {
+	for name, data := range map[string]string{
+		"nothing":       "",
+		"cut short":     `{"format":1,"header":{"cluster":"x"`,
+		"other format":  `{"format":2,"header":{}}`,
+		"higher level":  `{"format":1,"header":{"level":2}}`,
+		"unknown field": `{"format":1,"headers":{}}`,
+	} {
+		if s, err := DecodeState(strings.NewReader(data)); err == nil {
+			t.Errorf("%s: decoded to %+v", name, s)
+		}
+	}
+}
+
+// The powers of agents and operators, kind by kind.
+func TestWhoMaySendWhat(t *testing.T) {
+	agents := "announce reserve veto claim release start advance end-job testify"
+	operators := "cancel resolve set-mode pause resume set-settings raise-level"
+	for _, body := range samples() {
+		c := Command{Body: body}
+		if got, want := c.AgentMay(), has(strings.Fields(agents), c.Kind()); got != want {
+			t.Errorf("an agent may send %s: %v", c.Kind(), got)
+		}
+		if got, want := c.OperatorMay(), has(strings.Fields(operators), c.Kind()); got != want {
+			t.Errorf("an operator may send %s: %v", c.Kind(), got)
+		}
+	}
+}
+
+func TestViewShowsBothEnds(t *testing.T) {
+	w := newWorld(t)
+	id := w.ordered()
+	for host, peer := range map[string]string{hv1: hv2, hv2: hv1} {
+		v := w.s.ViewFor(host)
+		if len(v.Moves) != 1 || v.Moves[0].ID != id || len(v.Peers) != 1 || v.Peers[0].ID != peer || v.Announced != 1 || v.Sequence != 1 || v.Inventory != 1 {
+			t.Errorf("the view of %s: %+v", host, v)
+		}
+		if _, ok := v.Peer(peer); !ok {
+			t.Errorf("the view of %s does not find its peer", host)
+		}
+		if _, ok := v.Peer(hv3); ok {
+			t.Errorf("the view of %s finds a bystander", host)
+		}
+	}
+	if v := w.s.ViewFor(hv3); len(v.Moves) != 0 {
+		t.Errorf("a bystander's view shows moves")
+	}
+}
+
+func TestUnitsInWords(t *testing.T) {
+	for got, want := range map[string]string{
+		Percent(12).String():                             "12.0 %",
+		(3 * GiB / 2).String():                           "1.5 GiB",
+		(300 * MiB).String():                             "300 MiB",
+		Bytes(7).String():                                "7 B",
+		Time(0).Std().String():                           "0001-01-01 00:00:00 +0000 UTC",
+		epoch.Std().UTC().Format(time.RFC3339):           "2026-09-21T14:13:20Z",
+		maxTime.Add(1 << 62).Add(1 << 62).Std().String(): maxTime.Std().String(),
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
