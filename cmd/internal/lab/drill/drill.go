@@ -16,7 +16,11 @@ import (
 )
 
 // Drill is a lab and the ways to look at it.
-type Drill struct{ Lab *lab.Lab }
+type Drill struct {
+	Lab *lab.Lab
+	// Mute are hosts whose daemon is not asked: frozen ones would only cost time.
+	Mute map[string]bool
+}
 
 // client speaks to a host's daemon over its unix socket.
 func (d *Drill) client(host string) (*api.Client, error) {
@@ -32,7 +36,7 @@ func ask[T any](ctx context.Context, d *Drill, question func(context.Context, *a
 	var none T
 	errs := []error{errors.New("no daemon answers")}
 	for _, h := range d.Lab.Hosts() {
-		if _, err := d.Lab.AgentPID(h.Name); err != nil {
+		if _, err := d.Lab.AgentPID(h.Name); err != nil || d.Mute[h.Name] {
 			continue
 		}
 		c, err := d.client(h.Name)
