@@ -40,17 +40,21 @@ storage, networks and CPU models yet.`,
 	yesFlag(cmd, &yes)
 	cmd.Flags().BoolVar(&req.Experimental, "experimental", false, "accept auto without pre-flight checks")
 	cmd.RunE = a.verb(func(ctx context.Context, args []string) error {
-		s, err := ask(ctx, a, func(ctx context.Context, c *api.Client) (*api.Status, error) { return c.Status(ctx) })
-		if err != nil && (len(args) == 0 || req.Mode == cluster.ModeAuto) {
-			return err
+		if len(args) == 1 {
+			req.Mode, req.ID = cluster.Mode(args[0]), requestID()
 		}
-		if len(args) == 0 {
-			return a.showMode(s)
-		}
-		req.Mode = cluster.Mode(args[0])
-		if req.Mode == cluster.ModeAuto && !req.DryRun && (s == nil || !s.Lab) {
-			if err := a.consent(yes, "From now on evenkeel moves VMs by itself. Go on?"); err != nil {
+		if len(args) == 0 || req.Mode == cluster.ModeAuto {
+			s, err := ask(ctx, a, func(ctx context.Context, c *api.Client) (*api.Status, error) { return c.Status(ctx) })
+			if err != nil {
 				return err
+			}
+			if len(args) == 0 {
+				return a.showMode(s)
+			}
+			if !s.Lab && !req.DryRun {
+				if err := a.consent(yes, "From now on evenkeel moves VMs by itself. Go on?"); err != nil {
+					return err
+				}
 			}
 		}
 		return a.change(ctx, func(ctx context.Context, c *api.Client) (*api.Change, error) { return c.SetMode(ctx, req) })

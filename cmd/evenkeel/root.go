@@ -23,11 +23,10 @@ and says what may be done. Any member of the cluster takes any command.`,
   evenkeel explain latest         why was that decided, or why did nothing move?
   evenkeel mode auto              let evenkeel move VMs
   evenkeel pause --for 2h         let it rest`,
-		Args:                       noArgs,
-		SilenceErrors:              true,
-		SilenceUsage:               true,
-		SuggestionsMinimumDistance: 2,
-		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:          noArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	f := cmd.PersistentFlags()
 	f.StringVar(&a.target.Addr, "addr", "", "`HOST[:PORT]` of any member's API [EVENKEEL_ADDR]")
@@ -70,6 +69,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
+	cmd.SuggestionsMinimumDistance = 2 // cobra sets it at the root only
 	text := fmt.Sprintf("%s: unknown command or argument %q", cmd.CommandPath(), args[0])
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		text += "; did you mean " + strings.Join(near, " or ") + "?"

@@ -169,14 +169,17 @@ func decisionText(w *ui.Writer, s *api.Status) string {
 		return "none yet"
 	}
 	text := fmt.Sprintf("%s %s: %s", d.ID, ui.Ago(d.LastAt.Time, s.Now.Time), d.Result)
-	if d.Code != "" {
-		text += " " + string(d.Code)
-	}
-	if d.Text != "" {
-		text += ", " + d.Text
-	}
 	if d.Repeated > 0 {
-		text += fmt.Sprintf(" (x%d)", d.Repeated+1)
+		text += fmt.Sprintf(" x%d", d.Repeated+1)
+	}
+	switch {
+	case d.Result == cluster.ResultMoved:
+		text += " " + words(d.Moves)
+	case d.Result == cluster.ResultRecommended && len(d.Candidates) > 0:
+		c := d.Candidates[0]
+		text += fmt.Sprintf(", %s %s -> %s (%s)", c.VM, c.Source, c.Target, d.Code)
+	default:
+		text += fmt.Sprintf(", %s, %s", d.Code, d.Text)
 	}
 	return w.Paint(ui.Plain, text)
 }

@@ -82,7 +82,12 @@ func mayAct(who caller, a *Act) error {
 // persist tries until there is an answer. A forwarded request is tried once:
 // who forwards it tries again.
 func persist(ctx context.Context, who caller, try func(context.Context) (*Change, error)) (*Change, error) {
-	ctx, cancel := context.WithTimeout(ctx, actTime)
+	within := actTime
+	if end, ok := ctx.Deadline(); ok { // early enough for the explanation to arrive
+		left := time.Until(end)
+		within = min(within, left-left/8)
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	doubt := false
 	for {
