@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/raft"
+
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
@@ -29,7 +31,7 @@ func TestFailovers(t *testing.T) {
 				for i := range 3 {
 					clients.Go(func() { w.client(ctx, rand.New(rand.NewPCG(seed, uint64(i)))) })
 				}
-				w.havoc(rand.New(rand.NewPCG(seed, 99)), 15)
+				w.havoc(rand.New(rand.NewPCG(seed, 99)), 10)
 				stop()
 				clients.Wait()
 				w.settle()
@@ -238,6 +240,57 @@ func TestReadIndexAsksTheMajority(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An answer to a heartbeat that was sent before the read began is no word for
+// it: the leader may have been frozen in between.
+func TestProofIgnoresOldAnswers(t *testing.T) {
+	slow := &slowTransport{answer: make(chan raft.AppendEntriesResponse)}
+	p := newProof(slow)
+	voters := []Voter{{"a", ""}, {"b", ""}, {"c", ""}}
+	send := func(term uint64) (done chan error) {
+		done = make(chan error)
+		slow.sent = make(chan struct{})
+		go func() {
+			done <- p.AppendEntries("b", "", &raft.AppendEntriesRequest{Term: term}, new(raft.AppendEntriesResponse))
+		}()
+		<-slow.sent
+		return done
+	}
+	check := func(what string, term, since uint64, want bool) {
+		t.Helper()
+		if got := p.majority("a", voters, term, since); got != want {
+			t.Errorf("%s: majority %v", what, got)
+		}
+	}
+	old := send(5)
+	began := p.now()
+	slow.answer <- raft.AppendEntriesResponse{Term: 5, Success: true}
+	<-old
+	check("sent before the read", 5, began, false)
+	fresh := send(5)
+	slow.answer <- raft.AppendEntriesResponse{Term: 5, Success: true}
+	<-fresh
+	check("sent after it began", 5, began, true)
+	check("in another term", 6, began, false)
+	check("once more, later", 5, p.now(), false)
+	began = p.now()
+	deposed := send(5)
+	slow.answer <- raft.AppendEntriesResponse{Term: 6}
+	<-deposed
+	check("denied", 5, began, false)
+}
+
+type slowTransport struct {
+	transport
+	sent   chan struct{}
+	answer chan raft.AppendEntriesResponse
+}
+
+func (s *slowTransport) AppendEntries(_ raft.ServerID, _ raft.ServerAddress, _ *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	close(s.sent)
+	*resp = <-s.answer
+	return nil
 }
 
 // Who is told that it leads has in its State all that was acknowledged before:

@@ -20,7 +20,7 @@ type backend struct {
 	logs   raft.LogStore
 	stable raft.StableStore
 	snaps  raft.SnapshotStore
-	trans  raft.Transport
+	trans  transport
 	close  func() error // of the stores, after Raft has stopped
 }
 

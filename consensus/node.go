@@ -23,6 +23,7 @@ type Node struct {
 	raft        *raft.Raft
 	stop        func() raft.Future // ends raft, once
 	logs        *timedLogs
+	proof       *proof
 	backend     *backend
 	changed     bell
 	leadership  chan bool
@@ -90,6 +91,7 @@ func start(cfg Config, b *backend, incarnation uint64) (*Node, error) {
 		leadership: make(chan bool, 1), turns: make(chan struct{}, maxTurns),
 	}
 	n.logs = &timedLogs{LogStore: b.logs}
+	n.proof = newProof(b.trans)
 	n.fsm = newFSM(cfg.Cluster, cfg.Publish, &n.changed)
 	r, err := newRaft(n)
 	if err != nil {
@@ -120,7 +122,7 @@ func newRaft(n *Node) (r *raft.Raft, err error) {
 	c.ShutdownOnRemove = false // a removed member stays readable and says what it is
 	c.NoLegacyTelemetry = true
 	c.Logger = raftLogger(n.log)
-	return raft.NewRaft(c, n.fsm, n.logs, n.backend.stable, n.backend.snaps, n.backend.trans)
+	return raft.NewRaft(c, n.fsm, n.logs, n.backend.stable, n.backend.snaps, n.proof)
 }
 
 // Incarnation is how many times this member has been started.
@@ -171,9 +173,7 @@ func (n *Node) close() error {
 // on, so that the other members notice at once.
 func (n *Node) stopRaft() raft.Future {
 	f := n.raft.Shutdown()
-	if t, ok := n.backend.trans.(raft.WithClose); ok {
-		t.Close()
-	}
+	_ = n.backend.trans.Close()
 	return f
 }
 

@@ -15,12 +15,30 @@ func (n *Node) ReadIndex(ctx context.Context) (uint64, error) {
 	if err := n.awaitLeading(ctx); err != nil {
 		return 0, err
 	}
+	began := n.proof.now()
 	commit := n.raft.CommitIndex()
-	if err := n.call(ctx, func() error { return n.raft.VerifyLeader().Error() }); err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrNotLeader, err)
+	if err := n.confirm(ctx, began); err != nil {
+		return 0, err
 	}
 	index := n.lastCommand(commit)
 	return index, n.AwaitIndex(ctx, index)
+}
+
+// confirm waits until a majority has acknowledged this leader since a moment.
+// VerifyLeader has them asked at once, and tells when the leadership is lost.
+func (n *Node) confirm(ctx context.Context, since uint64) error {
+	for {
+		if err := n.call(ctx, func() error { return n.raft.VerifyLeader().Error() }); err != nil {
+			return fmt.Errorf("%w: %w", ErrNotLeader, err)
+		}
+		term, ok := n.Leading()
+		if !ok {
+			return ErrNotLeader
+		}
+		if n.proof.majority(n.cfg.Member, n.voters(), term, since) {
+			return nil
+		}
+	}
 }
 
 // AwaitIndex waits until this replica has applied the command at an index.
