@@ -6,7 +6,7 @@
 set -euo pipefail
 
 role=$1
-wanted=(ca-certificates openssl)
+wanted=(ca-certificates openssl systemd-timesyncd)
 if [[ $role == hypervisor ]]; then
   wanted+=(libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils iproute2 cpio)
 fi
