@@ -215,6 +215,9 @@ func (a *Agent) measure(ctx context.Context) {
 		case <-a.relisted:
 			now = true
 		}
+		if !a.announced() {
+			continue // the leader takes no figures of a start that it does not know
+		}
 		hot := a.hot()
 		due := a.cfg.Uptime()-published >= quietBeat-sampleEvery/2
 		if !now && !hot && !due {
@@ -255,6 +258,13 @@ func (a *Agent) refresh(promise time.Duration) {
 		}),
 		Inventory: a.register.now, MemoryUse: memoryUse(a.register.now.VMs), Connected: a.libvirt == nil,
 	}
+}
+
+// announced says whether the State knows this start of the daemon.
+func (a *Agent) announced() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.view.Announced == a.cfg.Member.Incarnation
 }
 
 // hot says whether the leader should hear from this host every second.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/evenkeel/evenkeel/cmd/internal/api"
@@ -110,9 +111,9 @@ func (d *Drill) Set(ctx context.Context, settings map[string]string) error {
 	})
 }
 
-// Lead makes a host the leader, by asking Raft to hand over. The daemons have
-// no such call in their API yet, so the present leader is restarted until the
-// wanted one leads.
+// Lead makes a host the leader. A leader that stops hands over to the follower
+// that is furthest; so all but the wanted one are frozen for a moment, which
+// makes them fall behind, before the leader is restarted.
 func (d *Drill) Lead(ctx context.Context, host string) error {
 	return until(ctx, host+" to lead", func() (bool, error) {
 		s, err := d.Status(ctx)
@@ -122,14 +123,30 @@ func (d *Drill) Lead(ctx context.Context, host string) error {
 		if s.Leader.Name == host {
 			return true, nil
 		}
-		if err := d.Lab.StopAgent(ctx, s.Leader.Name); err != nil {
-			return false, err
-		}
-		if err := d.Lab.StartAgent(ctx, s.Leader.Name); err != nil {
-			return false, err
-		}
-		return false, wait(ctx, 5*time.Second)
+		return false, d.handOver(ctx, s.Leader.Name, host)
 	})
+}
+
+func (d *Drill) handOver(ctx context.Context, from, to string) (err error) {
+	for _, h := range d.Lab.Hosts() {
+		if h.Name == from || h.Name == to {
+			continue
+		}
+		if err := d.Lab.SignalAgent(ctx, h.Name, syscall.SIGSTOP); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, d.Lab.SignalAgent(context.WithoutCancel(ctx), h.Name, syscall.SIGCONT)) }()
+	}
+	if err := wait(ctx, 2*time.Second); err != nil {
+		return err
+	}
+	if err := d.Lab.StopAgent(ctx, from); err != nil {
+		return err
+	}
+	if err := d.Lab.StartAgent(ctx, from); err != nil {
+		return err
+	}
+	return wait(ctx, time.Second)
 }
 
 // until polls a condition; the error says what was waited for and what stood
