@@ -54,7 +54,7 @@ func startFleet(ts *testscript.TestScript, neg bool, args []string) {
 	dir, err := os.MkdirTemp("", "ek") // a socket's path has at most 107 bytes
 	ts.Check(err)
 	ts.Defer(func() { os.RemoveAll(dir) })
-	site, err := apitest.Open(dir, world, slog.New(slog.DiscardHandler))
+	site, err := apitest.Open(dir, world, apitest.Patient(), slog.New(slog.DiscardHandler))
 	ts.Check(err)
 	ts.Defer(func() { ts.Check(site.Close()) })
 	ts.Value(siteKey{}).(*running).site = site

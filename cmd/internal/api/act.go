@@ -13,11 +13,7 @@ import (
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
-const (
-	actTime    = 10 * time.Second // within which a change is committed, also over a change of leader
-	attempt    = 3 * time.Second
-	retryPause = 200 * time.Millisecond
-)
+const retryPause = 200 * time.Millisecond
 
 // headerRefusal carries the code of a refusal.
 const headerRefusal = "Ek-Refusal"
@@ -63,7 +59,7 @@ func act[Req any, P interface {
 			}
 			return forward[Req, Change](ctx, s, who, method, req, err)
 		}
-		return persist(ctx, who, try)
+		return s.persist(ctx, who, try)
 	})
 }
 
@@ -80,18 +76,17 @@ func mayAct(who caller, a *Act) error {
 }
 
 // persist tries until there is an answer. A forwarded request is tried once:
-// who forwards it tries again.
-func persist(ctx context.Context, who caller, try func(context.Context) (*Change, error)) (*Change, error) {
-	within := actTime
+// who forwards it tries again. An attempt that was begun is given its time.
+func (s *Server) persist(ctx context.Context, who caller, try func(context.Context) (*Change, error)) (*Change, error) {
+	last := time.Now().Add(s.cfg.Limits.Act)
 	if end, ok := ctx.Deadline(); ok { // early enough for the explanation to arrive
-		left := time.Until(end)
-		within = min(within, left-left/8)
+		if early := end.Add(-time.Until(end) / 8); early.Before(last) {
+			last = early
+		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
 	doubt := false
 	for {
-		once, cancel := context.WithTimeout(ctx, attempt)
+		once, cancel := context.WithTimeout(ctx, s.cfg.Limits.Try)
 		change, err := try(once)
 		cancel()
 		if err == nil || who.forwarded {
@@ -104,15 +99,25 @@ func persist(ctx context.Context, who caller, try func(context.Context) (*Change
 		default:
 			return nil, err
 		}
-		select {
-		case <-time.After(retryPause):
+		if time.Now().Add(retryPause).Before(last) && rest(ctx, retryPause) {
 			continue
-		case <-ctx.Done():
 		}
 		if doubt {
 			return nil, connect.NewError(connect.CodeAborted, fmt.Errorf("the outcome is unknown: it may have been done, or may still be; `evenkeel status` will show (%s)", message(err)))
 		}
 		return nil, connect.NewError(connect.CodeUnavailable, fmt.Errorf("nothing was changed: %s", message(err)))
+	}
+}
+
+// rest waits, and says whether ctx goes on.
+func rest(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

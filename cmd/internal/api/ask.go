@@ -126,5 +126,5 @@ func (s *Server) peer(_ context.Context, v view, _ *Empty) (*PeerAnswer, error) 
 }
 
 func (s *Server) peerList(ctx context.Context, v view, _ *Empty) (*PeerList, error) {
-	return listOf(v, "PeerList", s.askPeers(ctx, v, askTime)), nil
+	return listOf(v, "PeerList", s.askPeers(ctx, v, s.cfg.Limits.Ask)), nil
 }

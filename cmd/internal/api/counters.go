@@ -44,7 +44,7 @@ func (s *Server) askCounters(ctx context.Context, v view) counters {
 		}
 	}
 	out := counters{byHost: map[string]map[string]LocalVM{}, silent: map[string]string{}}
-	for _, r := range askAll(ctx, hosts, askTime, s.askHost) {
+	for _, r := range askAll(ctx, hosts, s.cfg.Limits.Ask, s.askHost) {
 		if r.err != nil {
 			out.silent[r.member.ID] = message(r.err)
 			out.messages = append(out.messages, fmt.Sprintf("%s: no live counters: %s", r.member.Name, message(r.err)))

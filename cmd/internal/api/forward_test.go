@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"context"
 	"strings"
 	"sync"
 	"testing"
@@ -36,9 +35,7 @@ func TestForwardingEndsAfterOneHop(t *testing.T) {
 	if status.Stale == nil || !strings.Contains(status.Stale.Why, "does not lead") {
 		t.Errorf("stale %+v, want a local answer that says why", status.Stale)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	_, err := bySocket(t, s, "hv1").SetMode(ctx, api.ModeRequest{Mode: cluster.ModeOff})
+	_, err := bySocket(t, s, "hv1").SetMode(patience(t), api.ModeRequest{Mode: cluster.ModeOff})
 	e := wantCause(t, err, api.CauseUnreachable)
 	if !strings.Contains(e.Text, "nothing was changed") {
 		t.Errorf("error %q does not say that nothing was changed", e.Text)
@@ -47,7 +44,9 @@ func TestForwardingEndsAfterOneHop(t *testing.T) {
 
 // A change that finds no leader is carried out once there is one.
 func TestChangeWaitsForALeader(t *testing.T) {
-	s := site(t, apitest.Moved)
+	limits := apitest.Patient()
+	limits.Act = time.Minute
+	s := siteWithin(t, apitest.Moved, limits)
 	s.Group.Lead("")
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -65,7 +64,9 @@ func TestChangeWaitsForALeader(t *testing.T) {
 // The outcome of the first attempt is not known, though it was applied. The
 // second attempt must not do it again.
 func TestUnknownOutcomeIsTriedUnderTheSameID(t *testing.T) {
-	s := site(t, apitest.Moved)
+	limits := apitest.Patient()
+	limits.Act = time.Minute
+	s := siteWithin(t, apitest.Moved, limits)
 	before, index := s.Group.Replica(apitest.HV2).State()
 	s.Group.Doubt(1)
 	if _, err := bySocket(t, s, "hv1").Pause(patience(t), api.PauseRequest{ForSeconds: 60}); err != nil {
@@ -86,9 +87,7 @@ func TestUnknownOutcomeIsTriedUnderTheSameID(t *testing.T) {
 func TestUnknownOutcomeIsSaid(t *testing.T) {
 	s := site(t, apitest.Moved)
 	s.Group.Doubt(1000)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	_, err := bySocket(t, s, "hv2").Pause(ctx, api.PauseRequest{ForSeconds: 60})
+	_, err := bySocket(t, s, "hv2").Pause(patience(t), api.PauseRequest{ForSeconds: 60})
 	e := wantCause(t, err, api.CauseUnknown)
 	if !strings.Contains(e.Text, "the outcome is unknown") {
 		t.Errorf("error %q", e.Text)

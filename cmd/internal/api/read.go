@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"connectrpc.com/connect"
@@ -51,10 +52,17 @@ func forward[Req, Resp any](ctx context.Context, s *Server, who caller, method s
 		return nil, asOurs(err)
 	}
 	code := connect.CodeUnavailable
-	if !connect.IsWireError(err) || connect.CodeOf(err) == connect.CodeAborted {
+	if !neverSent(err) && (!connect.IsWireError(err) || connect.CodeOf(err) == connect.CodeAborted) {
 		code = connect.CodeAborted // it may have been carried out
 	}
 	return nil, connect.NewError(code, fmt.Errorf("leader %s at %s: %s", leader.Name, leader.APIAddress, message(err)))
+}
+
+// neverSent says whether a call surely did not leave this host.
+func neverSent(err error) bool {
+	var handshake *HandshakeError
+	var dial *net.OpError
+	return errors.As(err, &handshake) || errors.As(err, &dial) && dial.Op == "dial"
 }
 
 // leader finds the leader's API.

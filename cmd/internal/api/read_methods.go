@@ -15,7 +15,7 @@ func (s *Server) status(ctx context.Context, v view, _ *Empty) (*Status, error) 
 		out.Leader = &Ref{h.Leader, v.state.HostName(h.Leader)}
 	}
 	out.Term = max(out.Term, h.Term)
-	out.Quorum = quorumOf(s.askPeers(ctx, v, pingTime))
+	out.Quorum = quorumOf(s.askPeers(ctx, v, s.cfg.Limits.Ping))
 	out.warnQuorum()
 	return out, nil
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"connectrpc.com/connect"
 )
@@ -19,15 +18,15 @@ func procedure(method string) string { return service + method }
 
 // routes lists every method.
 func (s *Server) routes() http.Handler {
-	r := &router{mux: http.NewServeMux()}
-	read(s, r, "Status", statusTime, s.status)
-	read(s, r, "Hosts", readTime, s.hosts)
-	read(s, r, "VMs", readTime+askTime, s.vms)
-	read(s, r, "Moves", readTime, s.moves)
-	read(s, r, "Decisions", readTime, s.decisions)
-	read(s, r, "GetSettings", readTime, s.settings)
-	read(s, r, "Plan", readTime, s.planNow)
-	read(s, r, "Explain", readTime, s.explain)
+	r, l := &router{mux: http.NewServeMux()}, s.cfg.Limits
+	read(s, r, "Status", l.Status, s.status)
+	read(s, r, "Hosts", l.Read, s.hosts)
+	read(s, r, "VMs", l.Read+l.Ask, s.vms)
+	read(s, r, "Moves", l.Read, s.moves)
+	read(s, r, "Decisions", l.Read, s.decisions)
+	read(s, r, "GetSettings", l.Read, s.settings)
+	read(s, r, "Plan", l.Read, s.planNow)
+	read(s, r, "Explain", l.Read, s.explain)
 	act(s, r, "SetMode", s.setMode)
 	act(s, r, "Pause", s.pause)
 	act(s, r, "Resume", s.resume)
@@ -41,15 +40,6 @@ func (s *Server) routes() http.Handler {
 	r.mux.HandleFunc("/", r.unknown)
 	return r.mux
 }
-
-// Times within which a read should be answered. A status must be there within
-// a second, the stale one too: it asks the leader, then the other members.
-const (
-	readTime   = time.Second
-	statusTime = 700 * time.Millisecond
-	askTime    = time.Second            // of one member, for its live counters
-	pingTime   = 300 * time.Millisecond // of one member, whether it is there
-)
 
 type router struct {
 	mux     *http.ServeMux

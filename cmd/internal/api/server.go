@@ -46,6 +46,7 @@ type Config struct {
 	ServerTLS func(protocols ...string) *tls.Config
 	ClientTLS func(protocols ...string) *tls.Config
 
+	Limits Limits
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger
 }
@@ -83,6 +84,7 @@ func Listen(cfg Config) (*Server, error) {
 	if cfg.Group == "" {
 		cfg.Group = "evenkeel"
 	}
+	cfg.Limits = cfg.Limits.withDefaults()
 	s := &Server{cfg: cfg, log: cfg.Logger.With("part", "api"), plan: make(chan struct{}, 1)}
 	if cfg.ClientTLS != nil {
 		s.peers = newPeerClient(cfg.ClientTLS)

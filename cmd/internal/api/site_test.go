@@ -21,13 +21,18 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // site starts a world's servers; they end with the test.
 func site(t *testing.T, world apitest.World) *apitest.Site {
 	t.Helper()
+	return siteWithin(t, world, apitest.Patient())
+}
+
+func siteWithin(t *testing.T, world apitest.World, limits api.Limits) *apitest.Site {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "ek") // a socket's path has at most 107 bytes
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	log := &buffer{}
-	s, err := apitest.Open(dir, world, slog.New(slog.NewTextHandler(log, nil)))
+	s, err := apitest.Open(dir, world, limits, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

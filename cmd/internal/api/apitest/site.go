@@ -22,6 +22,7 @@ type Site struct {
 	Dir     string // certificates: ca.pem, hv1.pem, hv1.key, ..., alice.pem, alice.key
 	Group   *Group
 	servers map[string]*api.Server
+	limits  api.Limits
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -39,10 +40,16 @@ var members = []struct {
 // alice is the operator's id.
 const alice = "44444444-4444-4444-8444-444444444444"
 
+// Patient are limits under which nothing is late, however busy the machine
+// is; only a change that finds no leader gives up soon.
+func Patient() api.Limits {
+	return api.Limits{Read: time.Minute, Status: time.Minute, Ask: time.Minute, Ping: time.Minute, Try: time.Minute, Act: time.Second}
+}
+
 // Open starts a site in a folder; the path should be short, for it holds unix
 // sockets.
-func Open(dir string, world World, logger *slog.Logger) (*Site, error) {
-	s := &Site{Dir: dir, Group: NewGroup(nil, HV2), servers: map[string]*api.Server{}}
+func Open(dir string, world World, limits api.Limits, logger *slog.Logger) (*Site, error) {
+	s := &Site{Dir: dir, limits: limits, Group: NewGroup(nil, HV2), servers: map[string]*api.Server{}}
 	if err := s.issue(); err != nil {
 		return nil, err
 	}
@@ -70,7 +77,7 @@ func (s *Site) listen(id, name string, kind cluster.Kind, logger *slog.Logger) e
 	cfg := api.Config{
 		Replica: s.Group.Replica(id), Self: material.Identity(), Name: name, Version: "0.1.0-test",
 		Listen: "127.0.0.1:0", Socket: s.Socket(name), Group: ownGroup(),
-		ServerTLS: material.ServerConfig, ClientTLS: material.ClientConfig, Now: s.Group.Now, Logger: logger,
+		ServerTLS: material.ServerConfig, ClientTLS: material.ClientConfig, Limits: s.limits, Now: s.Group.Now, Logger: logger,
 	}
 	if kind == cluster.KindAgent {
 		cfg.Local = s.Group.Replica(id)
