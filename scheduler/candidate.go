@@ -89,8 +89,7 @@ func (f *fleet) reason(c candidate) string {
 	duration, rate := f.copying(c.vm.facts.MaxMemory)
 	now := fmt.Sprintf("steal on %s %v > %v, held %v", c.source.name, c.source.pain, f.set.Enter, c.source.state.Excess.Round(time.Second))
 	if f.policy == "half-difference" {
-		now = fmt.Sprintf("load of %s %s, of %s %s; %s with %s is nearest half the difference", c.source.name, percent(c.source.relative()),
-			c.target.name, percent(c.target.relative()), c.vm.name, percent(c.vm.at(c.target)))
+		now = fmt.Sprintf("%s; the %s of %s are nearest half the difference", isLoaded(f, c.source), percent(c.vm.at(c.target)), c.vm.name)
 	}
 	return fmt.Sprintf("%s; moving %s (demand %.1f CPUs) to %s: %s, its own %v -> %v; copies %v in about %v (assumed %v/s)",
 		now, c.vm.name, c.vm.demand, c.target.name, c.worst(), c.vm.measured, ppm(c.targetAfter.guest),

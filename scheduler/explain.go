@@ -25,24 +25,22 @@ type Verdict struct {
 // nothing may move at present, why the VM may not move at all.
 func Explain(in Input, id string) []Verdict {
 	f := newFleet(in)
-	source := f.host(id)
-	about := source
-	var v *vm
+	source, v := f.host(id), (*vm)(nil)
 	if source == nil {
-		source, v = f.home(id)
-	}
-	if source == nil {
-		return []Verdict{{VM: id, Code: cluster.CodeUnknownVM, Text: "no host has measured it yet"}}
-	}
-	if source.unknown != nil {
-		return []Verdict{{Source: source.id, Code: source.unknown.Code, Text: source.unknown.Text}}
+		var lost *Verdict
+		if source, v, lost = f.home(id); lost != nil {
+			return []Verdict{*lost}
+		}
 	}
 	p, known := policyOf(f.policy)
-	if !known {
-		return []Verdict{{Source: source.id, Code: cluster.CodeModeOff, Text: Plan(in).Text}}
+	switch {
+	case !known:
+		return []Verdict{about(source, &cluster.Refusal{Code: cluster.CodeModeOff, Text: Plan(in).Text})}
+	case source.unknown != nil:
+		return []Verdict{about(source, source.unknown)}
 	}
 	out := f.preamble(p, source)
-	if about != nil {
+	if v == nil {
 		out = append(out, f.verdictsOfHost(source)...)
 	} else {
 		out = append(out, f.verdictsOfVM(source, v)...)
@@ -51,14 +49,32 @@ func Explain(in Input, id string) []Verdict {
 	return out
 }
 
-// home finds the host that a VM is on.
-func (f *fleet) home(uuid string) (*host, *vm) {
-	for _, h := range f.hosts {
+// about is a verdict about a host as a whole.
+func about(h *host, r *cluster.Refusal) Verdict {
+	return Verdict{Source: h.id, Code: r.Code, Text: r.Text}
+}
+
+// home finds the host that a VM is on, or says why it cannot be judged.
+func (f *fleet) home(uuid string) (*host, *vm, *Verdict) {
+	p, _ := f.state.Place(uuid)
+	for _, id := range p.Hosts {
+		h := f.host(id)
 		if v := h.find(uuid); v != nil && !v.arriving {
-			return h, v
+			return h, v, nil
+		}
+		for _, v := range h.dark {
+			if v.UUID == uuid {
+				lost := aboutDark(h, v)
+				return nil, nil, &lost
+			}
 		}
 	}
-	return nil, nil
+	return nil, nil, &Verdict{VM: uuid, Code: cluster.CodeUnknownVM, Text: "no host reports and measures it"}
+}
+
+func aboutDark(h *host, v cluster.VM) Verdict {
+	r := unmeasured(v)
+	return Verdict{VM: v.UUID, VMName: v.Name, Source: h.id, Code: r.Code, Text: r.Text}
 }
 
 // preamble is why nothing moves off a host now, whatever the VM.
@@ -66,7 +82,7 @@ func (f *fleet) preamble(p policy, source *host) []Verdict {
 	var out []Verdict
 	for _, r := range []*cluster.Refusal{p.calls(f, source), f.closed()} {
 		if r != nil {
-			out = append(out, Verdict{Source: source.id, Code: r.Code, Text: r.Text})
+			out = append(out, about(source, r))
 		}
 	}
 	return out
@@ -102,8 +118,7 @@ func (f *fleet) verdictsOfHost(source *host) []Verdict {
 		}
 	}
 	for _, v := range source.dark {
-		r := unmeasured(v)
-		out = append(out, Verdict{VM: v.UUID, VMName: v.Name, Source: source.id, Code: r.Code, Text: r.Text})
+		out = append(out, aboutDark(source, v))
 	}
 	return out
 }

@@ -19,10 +19,17 @@ type (
 // gives its reason. They hold for the whole fleet, for a VM wherever it goes,
 // and for a VM and a target.
 var (
-	fleetFilters  = []fleetFilter{clockSkew, limitCluster, budgets}
+	fleetFilters  = []fleetFilter{another, clockSkew, limitCluster, budgets}
 	vmFilters     = []vmFilter{liveMove, onePlace, running, foreignJob, diskLock, cooldown, limitSource, sourcePath}
 	targetFilters = []targetFilter{known, measured, settled, targetPath, limitTarget, memoryFits}
 )
+
+func another(f *fleet) *cluster.Refusal {
+	if len(f.hosts) < 2 {
+		return no(cluster.CodeNoTarget, "there is no other hypervisor")
+	}
+	return nil
+}
 
 func clockSkew(f *fleet) *cluster.Refusal {
 	if skew := f.state.Skew(); skew > cluster.MaxSkew || skew < -cluster.MaxSkew {

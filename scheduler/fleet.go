@@ -122,9 +122,10 @@ func (h *host) unattributed() float64 {
 func newVM(facts cluster.VM, l cluster.VMLoad) *vm {
 	v := &vm{
 		uuid: facts.UUID, name: short(facts.Name), facts: facts, vcpus: facts.VCPUs,
-		demand: l.Demand.CPUs(), others: l.Others.CPUs(), measured: cluster.Pain(l.Steal, l.StealMax), trust: 1,
+		others: l.Others.CPUs(), measured: cluster.Pain(l.Steal, l.StealMax), trust: 1,
 	}
-	v.perVCPU = min(v.demand/float64(v.vcpus), 1)
+	v.demand = min(l.Demand.CPUs(), float64(v.vcpus))
+	v.perVCPU = v.demand / float64(v.vcpus)
 	return v
 }
 

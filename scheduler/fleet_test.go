@@ -18,6 +18,7 @@ type fleet struct {
 	index uint64
 	hosts []*host
 	ids   map[string]string // name → UUID
+	every time.Duration     // between beats
 }
 
 // tester is what *testing.T and *rapid.T have in common.
@@ -39,6 +40,7 @@ type host struct {
 	silent    bool
 	revision  uint64
 	sequence  uint64
+	sent      uint64 // revision of the inventory that was sent last
 	vms       []*vm
 }
 
@@ -66,7 +68,7 @@ var (
 // newFleet is an empty fleet whose leader has warmed up, in mode auto and of
 // the fast profile.
 func newFleet(t tester) *fleet {
-	f := &fleet{t: t, state: cluster.New(testCluster), ids: map[string]string{}}
+	f := &fleet{t: t, state: cluster.New(testCluster), ids: map[string]string{}, every: time.Second}
 	f.state.Now = epoch
 	set := cluster.DefaultSettings()
 	set.Profile, set.WarmUp = cluster.ProfileFast, 0
@@ -150,11 +152,11 @@ func (f *fleet) actor(h *host) cluster.Actor {
 	return cluster.Actor{Kind: cluster.KindAgent, ID: f.ids[h.name], Name: h.name}
 }
 
-// wait lets time pass: every host that is not silent beats once a second.
+// wait lets time pass: every host that is not silent beats.
 func (f *fleet) wait(d time.Duration) {
 	f.t.Helper()
 	for end := f.state.Now.Add(d); f.state.Now < end; {
-		f.state.Now = f.state.Now.Add(time.Second)
+		f.state.Now = f.state.Now.Add(f.every)
 		var batch []cluster.Snapshot
 		for _, h := range f.hosts {
 			if !h.silent {
@@ -182,10 +184,10 @@ func (f *fleet) beat(h *host) cluster.Snapshot {
 	}
 	share(h.cpus-h.overhead, vms)
 	load := cluster.Load{
-		TakenAt: f.state.Now.Add(h.clock), Window: 10 * time.Second, NextIn: time.Second, Inventory: h.revision,
+		TakenAt: f.state.Now.Add(h.clock), Window: 10 * time.Second, NextIn: f.every, Inventory: h.revision,
 		Source: h.source, BookError: h.bookError, CPUs: h.cpus, Overhead: h.overhead, Use: h.overhead, Memory: h.memory,
 	}
-	inv := &cluster.Inventory{Revision: h.revision}
+	inv := &cluster.Inventory{Revision: h.revision} // sent only when it changed
 	var wait, vcpus cluster.MilliCPU
 	for _, v := range vms {
 		inv.VMs = append(inv.VMs, v.VM)
@@ -199,6 +201,10 @@ func (f *fleet) beat(h *host) cluster.Snapshot {
 		load.StealMax = max(load.StealMax, l.StealMax)
 		load.VMs = append(load.VMs, l)
 	}
+	if h.sent == h.revision {
+		inv = nil
+	}
+	h.sent = h.revision
 	if vcpus > 0 {
 		load.Steal = min(cluster.Ratio(wait*1000/vcpus), cluster.Whole)
 	}
@@ -239,14 +245,14 @@ func share(left cluster.MilliCPU, vms []*vm) {
 	}
 }
 
-// operate takes an operator's move of a VM through its life up to a state.
-func (f *fleet) operate(name, to string, until cluster.MoveState) {
+// operate takes a move of a VM through its life up to a state.
+func (f *fleet) operate(trigger cluster.Trigger, name, to string, until cluster.MoveState) {
 	f.t.Helper()
 	from, v := f.find(name)
 	target := f.host(to)
 	id := f.state.NextMoveID(0)
 	order := cluster.Order{
-		ID: id, VM: v.UUID, Source: f.ids[from.name], Target: f.ids[to], Trigger: cluster.TriggerOperator, Reason: "told so",
+		ID: id, VM: v.UUID, Source: f.ids[from.name], Target: f.ids[to], Trigger: trigger, Reason: "told so",
 		Term: term, DecidedOn: f.index, Deadline: f.state.Now.Add(time.Minute), StartWindow: time.Minute, Budget: time.Minute,
 	}
 	f.must(leader, cluster.Decide{Decision: cluster.Decision{ID: f.state.NextDecisionID(), Result: cluster.ResultMoved}, Orders: []cluster.Order{order}})

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
@@ -38,6 +39,12 @@ func mostLoaded(f *fleet) ([]*host, *cluster.Refusal) {
 		return nil, no(cluster.CodeNotSustained, "loads of %s and %s differ by %s, but not for %v yet", most.name, least.name, percent(gap), f.set.Sustained())
 	}
 	return []*host{most}, nil
+}
+
+// isLoaded says how a host calls for relief.
+func isLoaded(f *fleet, h *host) string {
+	least := f.leastLoaded(h)
+	return fmt.Sprintf("%s has a load of %s, %s of %s", h.name, percent(h.relative()), least.name, percent(least.relative()))
 }
 
 // isMostLoaded says why a host is not the one to relieve, or nil.

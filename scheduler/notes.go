@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
@@ -80,13 +79,13 @@ func (n *notes) counts() []cluster.CodeCount {
 	return out
 }
 
-// summary is why nothing moves off a host: the reason of the candidate that
-// would have been best.
-func (n *notes) summary(source *host) (cluster.Code, string) {
+// summary is why nothing moves off a host that calls for relief: the reason
+// of the candidate that would have been best.
+func (n *notes) summary(call string) (cluster.Code, string) {
 	n.trim()
 	if len(n.kept) == 0 {
-		return cluster.CodeNoTarget, fmt.Sprintf("%s suffers %v, and there is no other hypervisor", source.name, source.pain)
+		return cluster.CodeNoTarget, call + ", and no VM of it could be moved"
 	}
 	best := n.kept[0].refusal
-	return best.Code, fmt.Sprintf("%s suffers %v: %s", source.name, source.pain, best.Text)
+	return best.Code, call + ": " + best.Text
 }

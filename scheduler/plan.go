@@ -57,6 +57,8 @@ type policy struct {
 	// sources lists the hosts to relieve, most urgent first; if there are none
 	// it says why.
 	sources func(f *fleet) ([]*host, *cluster.Refusal)
+	// call says how a host calls for relief.
+	call func(f *fleet, source *host) string
 	// calls says why a known host is not among them, or nil if it is.
 	calls func(f *fleet, h *host) *cluster.Refusal
 	// pick chooses a move off one of them, or notes why there is none.
@@ -69,9 +71,9 @@ type policy struct {
 func policyOf(name string) (policy, bool) {
 	switch name {
 	case "demand":
-		return policy{suffering, calls, lowerWorst, lowers}, true
+		return policy{suffering, suffers, calls, lowerWorst, lowers}, true
 	case "half-difference":
-		return policy{mostLoaded, isMostLoaded, halveGap, narrows}, true
+		return policy{mostLoaded, isLoaded, isMostLoaded, halveGap, narrows}, true
 	}
 	return policy{}, false
 }
@@ -99,7 +101,7 @@ func Plan(in Input) Result {
 	r.Moves = f.steps(p, sources, note)
 	r.Refused, r.Counts, r.Iterations = note.best(), note.counts(), f.weighed
 	if len(r.Moves) == 0 {
-		r.Code, r.Text = note.summary(sources[0])
+		r.Code, r.Text = note.summary(p.call(f, sources[0]))
 	}
 	return r
 }

@@ -211,7 +211,12 @@ func (f *fleet) tellWait(d *datadriven.TestData) string {
 // tellMove takes a move through its life up to a state.
 func (f *fleet) tellMove(d *datadriven.TestData) string {
 	n := names(d)
-	f.operate(n[0], n[1], cluster.MoveState(n[2]))
+	from, v := f.find(n[0])
+	f.operate(cluster.TriggerOperator, n[0], n[1], cluster.MoveState(n[2]))
+	if d.HasArg("unseen") { // the source has not noticed yet
+		f.shift(v, f.host(n[1]), from)
+		from.revision, f.host(n[1]).revision = from.sent, f.host(n[1]).sent
+	}
 	return ""
 }
 
@@ -287,7 +292,7 @@ func (f *fleet) tellExplain(t *testing.T, d *datadriven.TestData) string {
 func (f *fleet) tellOrder() string {
 	var b strings.Builder
 	for _, m := range scheduler.Plan(scheduler.Input{State: f.state}).Moves {
-		f.operate(m.VMName, f.nameOf(m.Target), cluster.MoveDone)
+		f.operate(cluster.TriggerAuto, m.VMName, f.nameOf(m.Target), cluster.MoveDone)
 		fmt.Fprintf(&b, "%s is on %s\n", m.VMName, f.nameOf(m.Target))
 	}
 	return b.String()

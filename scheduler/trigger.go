@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -41,6 +42,9 @@ func (f *fleet) blind() *cluster.Refusal {
 	}
 	return no(f.hosts[0].unknown.Code, "no hypervisor is known well enough: %s", f.hosts[0].unknown.Text)
 }
+
+// suffers says how a host calls for relief.
+func suffers(_ *fleet, h *host) string { return fmt.Sprintf("%s suffers %v", h.name, h.pain) }
 
 // calls says why a known host does not call for relief, or nil if it does. It
 // calls once its excess has lasted, and goes on until it is below the exit
