@@ -26,6 +26,7 @@ func TestScripts(t *testing.T) {
 		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"fleet": startFleet, "exits": exitsWith, "leader": setLeader},
 		Setup: func(env *testscript.Env) error {
 			env.Values[siteKey{}] = &running{}
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each command takes a second under -race
 			env.Setenv("TZ", "America/New_York") // times are printed in UTC wherever one sits
 			return nil
 		},

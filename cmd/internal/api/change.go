@@ -7,7 +7,7 @@ type Act struct {
 	// ID makes it safe to send the request again: the State takes an ID once.
 	// "" lets the server choose one.
 	ID     string `json:"id,omitempty"`
-	Reason string `json:"reason,omitempty"`
+	Reason string `json:"reason,omitempty"` // for those who read the record, at most 500 bytes
 	// DryRun asks what would come of it, and changes nothing.
 	DryRun bool `json:"dry_run,omitempty"`
 }
@@ -23,8 +23,8 @@ type Change struct {
 
 // Mode is what automation may do.
 type Mode struct {
-	Mode   cluster.Mode `json:"mode"`
-	By     string       `json:"by"`
+	Mode   cluster.Mode `json:"mode"` // off, recommend or auto
+	By     string       `json:"by"`   // who set it
 	Paused *Pause       `json:"paused"`
 	Frozen *Freeze      `json:"frozen"`
 }
@@ -35,8 +35,8 @@ type (
 	// are no pre-flight checks yet.
 	ModeRequest struct {
 		Act
-		Mode         cluster.Mode `json:"mode"`
-		Experimental bool         `json:"experimental,omitempty"`
+		Mode         cluster.Mode `json:"mode"`                   // off, recommend or auto
+		Experimental bool         `json:"experimental,omitempty"` // accept auto without pre-flight checks
 	}
 	// PauseRequest stops automation for a while.
 	PauseRequest struct {
@@ -48,12 +48,12 @@ type (
 	// CancelRequest takes an order back, or aborts its migration.
 	CancelRequest struct {
 		Act
-		Move string `json:"move"`
+		Move string `json:"move"` // id
 	}
 	// ResolveRequest says where a VM runs after a move of unknown outcome.
 	ResolveRequest struct {
 		Act
-		Move      string `json:"move"`
+		Move      string `json:"move"`       // id
 		RunningOn string `json:"running_on"` // a host's name or id, or none
 	}
 )

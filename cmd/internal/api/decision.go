@@ -8,13 +8,13 @@ type Decision struct {
 	At         Time                `json:"at"`
 	LastAt     Time                `json:"last_at"`  // of the newest evaluation folded into it
 	Repeated   int                 `json:"repeated"` // further evaluations with the same outcome
-	Result     cluster.Result      `json:"result"`
-	Code       cluster.Code        `json:"code"` // why nothing moved, "" if something did
+	Result     cluster.Result      `json:"result"`   // moved, recommended or nothing
+	Code       cluster.Code        `json:"code"`     // why nothing moved, "" if something did
 	Text       string              `json:"text"`
 	Mode       cluster.Mode        `json:"mode"`
 	Policy     string              `json:"policy"`
-	Trigger    cluster.Trigger     `json:"trigger"`
-	Leader     string              `json:"leader"` // member's name
+	Trigger    cluster.Trigger     `json:"trigger"` // auto or operator
+	Leader     string              `json:"leader"`  // member's name
 	Term       uint64              `json:"term"`
 	PlannedOn  uint64              `json:"planned_on"` // applied index of the State that was planned on
 	Moves      []string            `json:"moves"`      // ids of the orders

@@ -11,34 +11,34 @@ import (
 type Host struct {
 	ID      string    `json:"id"`
 	Name    string    `json:"name"`
-	State   HostState `json:"state"`
-	Message string    `json:"message"`
-	Fresh   bool      `json:"fresh"` // its newest load snapshot still stands for the present
+	State   HostState `json:"state"`   // ok, suffering, silent or unmeasured
+	Message string    `json:"message"` // why it is in that state
+	Fresh   bool      `json:"fresh"`   // its newest load snapshot still stands for the present
 
 	// AgeSeconds is the age of the newest snapshot; null before the first. The
 	// figures below are that snapshot's.
 	AgeSeconds       *float64       `json:"age_seconds"`
-	Source           cluster.Source `json:"source"`
-	CPUs             float64        `json:"cpus"` // for VMs
-	CPUUse           float64        `json:"cpu_use"`
-	CPUOverhead      float64        `json:"cpu_overhead"` // of cpu_use: what no move can shift
-	MemoryBytes      int64          `json:"memory_bytes"` // for VMs
-	MemoryUsedBytes  int64          `json:"memory_used_bytes"`
-	StealRatio       float64        `json:"steal_ratio"`
-	StealRatioMax    float64        `json:"steal_ratio_max"` // the worst vCPU
-	PainRatio        float64        `json:"pain_ratio"`      // what thresholds look at
-	ExcessSeconds    float64        `json:"excess_seconds"`  // accumulated above the enter threshold
-	WorstVM          string         `json:"worst_vm"`        // name
-	RunQueueP99      float64        `json:"run_queue_p99_seconds"`
-	BookErrorRatio   float64        `json:"book_error_ratio"`
-	LostEvents       uint64         `json:"lost_events"`
+	Source           cluster.Source `json:"source"`                // how waits are measured: ebpf, schedstat or none
+	CPUs             float64        `json:"cpus"`                  // for VMs
+	CPUUse           float64        `json:"cpu_use"`               // CPUs busy, everything counted
+	CPUOverhead      float64        `json:"cpu_overhead"`          // of cpu_use: what no move can shift
+	MemoryBytes      int64          `json:"memory_bytes"`          // for VMs
+	MemoryUsedBytes  int64          `json:"memory_used_bytes"`     // maximum memory of its VMs and of those on their way, 256 MiB added for each
+	StealRatio       float64        `json:"steal_ratio"`           // vCPU wait per vCPU and wall time
+	StealRatioMax    float64        `json:"steal_ratio_max"`       // the worst vCPU
+	PainRatio        float64        `json:"pain_ratio"`            // what thresholds look at
+	ExcessSeconds    float64        `json:"excess_seconds"`        // accumulated above the enter threshold
+	WorstVM          string         `json:"worst_vm"`              // name
+	RunQueueP99      float64        `json:"run_queue_p99_seconds"` // of the VM with the longest
+	BookErrorRatio   float64        `json:"book_error_ratio"`      // difference between the probe and the kernel's own accounts
+	LostEvents       uint64         `json:"lost_events"`           // that the probe dropped in the window
 	VMs              int            `json:"vms"`
 	MovesInFlight    int            `json:"moves_in_flight"`
 	Version          string         `json:"version"`
-	Address          string         `json:"address"`
+	Address          string         `json:"address"` // of Raft and agents' streams
 	APIAddress       string         `json:"api_address"`
 	MigrationAddress string         `json:"migration_address"`
-	Lab              bool           `json:"lab"`
+	Lab              bool           `json:"lab"` // part of a test fleet
 	JoinedAt         Time           `json:"joined_at"`
 }
 

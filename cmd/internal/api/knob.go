@@ -50,7 +50,7 @@ var knobs = []Knob{
 	count("freeze_after", "failed or unknown moves that freeze automation", func(s *cluster.Settings) *int { return &s.FreezeAfter }),
 	duration("freeze_window", "within which they are counted", func(s *cluster.Settings) *time.Duration { return &s.FreezeWindow }),
 	ratio("freeze_silent", "share of silent hosts above which nothing moves", func(s *cluster.Settings) *cluster.Ratio { return &s.FreezeSilent }),
-	flag("allow_unlocked", "move VMs whose disks have no lock", func(s *cluster.Settings) *bool { return &s.AllowUnlocked }),
+	toggle("allow_unlocked", "move VMs whose disks have no lock", func(s *cluster.Settings) *bool { return &s.AllowUnlocked }),
 }
 
 // Knobs lists the settings in their order.
@@ -149,7 +149,7 @@ func rate(name, meaning string, at func(*cluster.Settings) *cluster.BytesPerSeco
 	}
 }
 
-func flag(name, meaning string, at func(*cluster.Settings) *bool) Knob {
+func toggle(name, meaning string, at func(*cluster.Settings) *bool) Knob {
 	return Knob{
 		name, meaning, func(s *cluster.Settings) any { return *at(s) },
 		func(s *cluster.Settings, v string) error {

@@ -13,16 +13,16 @@ type Move struct {
 	VMUUID   string            `json:"vm_uuid"`
 	Source   string            `json:"source"` // host's name
 	Target   string            `json:"target"`
-	State    cluster.MoveState `json:"state"`
-	Verdict  cluster.Verdict   `json:"verdict"` // "" until measured
-	Reason   string            `json:"reason"`  // why it was ordered
-	Trigger  cluster.Trigger   `json:"trigger"`
-	Decision string            `json:"decision"`
+	State    cluster.MoveState `json:"state"`    // ordered, claimed, running, done, failed, aborted, unknown, vetoed, expired, cancelled or released
+	Verdict  cluster.Verdict   `json:"verdict"`  // better, same, worse or suspect; "" until measured
+	Reason   string            `json:"reason"`   // why it was ordered
+	Trigger  cluster.Trigger   `json:"trigger"`  // auto or operator
+	Decision string            `json:"decision"` // id of the decision that ordered it
 
 	OrderedAt Time `json:"ordered_at"`
-	StartedAt Time `json:"started_at"`
-	EndedAt   Time `json:"ended_at"`
-	Deadline  Time `json:"deadline"` // the source may claim it until then
+	StartedAt Time `json:"started_at"` // just before libvirt was called
+	EndedAt   Time `json:"ended_at"`   // when the outcome was known, or known to be unknown
+	Deadline  Time `json:"deadline"`   // the source may claim it until then
 
 	DowntimeMS *float64 `json:"downtime_ms"` // null: not known
 	Predicted  Effect   `json:"predicted"`
@@ -36,15 +36,15 @@ type Move struct {
 	WhyCode    cluster.Code `json:"why_code"` // "" if no refusal
 	Report     string       `json:"report"`   // libvirt's error at the source
 	AbortAsked bool         `json:"abort_asked"`
-	ResolvedBy string       `json:"resolved_by"`
-	Term       uint64       `json:"term"`
-	Index      uint64       `json:"index"`
+	ResolvedBy string       `json:"resolved_by"` // the operator whose word ended it
+	Term       uint64       `json:"term"`        // of the leader that ordered it
+	Index      uint64       `json:"index"`       // of the log's entry that ordered it
 }
 
 // Evidence is what one end saw of the VM after the job had ended.
 type Evidence struct {
-	Presence cluster.Presence `json:"presence"`
-	Process  bool             `json:"process"` // a QEMU process exists
+	Presence cluster.Presence `json:"presence"` // running, paused, absent or other
+	Process  bool             `json:"process"`  // a QEMU process exists
 	At       Time             `json:"at"`
 }
 
@@ -60,10 +60,10 @@ type Progress struct {
 	TotalBytes              int64   `json:"total_bytes"`
 	ProcessedBytes          int64   `json:"processed_bytes"`
 	RemainingBytes          int64   `json:"remaining_bytes"`
-	DirtyBytesPerSecond     int64   `json:"dirty_bytes_per_second"`
-	BandwidthBytesPerSecond int64   `json:"bandwidth_bytes_per_second"`
-	Iteration               int64   `json:"iteration"`
-	Ratio                   float64 `json:"ratio"` // share of the total that is not remaining
+	DirtyBytesPerSecond     int64   `json:"dirty_bytes_per_second"`     // what the VM writes
+	BandwidthBytesPerSecond int64   `json:"bandwidth_bytes_per_second"` // what is sent
+	Iteration               int64   `json:"iteration"`                  // of pre-copy
+	Ratio                   float64 `json:"ratio"`                      // share of the total that is not remaining
 }
 
 func progressOf(p cluster.Progress) Progress {

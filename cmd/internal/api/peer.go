@@ -21,7 +21,7 @@ type Peer struct {
 
 	// What it says of itself; zero if it does not answer.
 	Version       string   `json:"version"`
-	Part          string   `json:"part"` // leader, follower, candidate or shutdown
+	Part          string   `json:"part"` // in Raft: leader, follower, candidate or shutdown
 	Term          uint64   `json:"term"`
 	LastIndex     uint64   `json:"last_index"`
 	AppliedIndex  uint64   `json:"applied_index"`

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
 	"testing"
@@ -16,7 +19,25 @@ import (
 	"github.com/evenkeel/evenkeel/cmd/internal/api/apitest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if socket := os.Getenv("EK_TEST_CHILD"); socket != "" {
+		stranger(socket)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// stranger posts to a socket and prints what comes back; see asNobody.
+func stranger(socket string) {
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "POST /evenkeel.v1.API/Status HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+	_, _ = io.Copy(os.Stdout, conn)
+}
 
 // site starts a world's servers; they end with the test.
 func site(t *testing.T, world apitest.World) *apitest.Site {

@@ -15,9 +15,9 @@ type Status struct {
 	Cluster string       `json:"cluster"`
 	Member  string       `json:"member"` // name of the one that answers
 	Version string       `json:"version"`
-	Lab     bool         `json:"lab"` // every hypervisor belongs to a test fleet
-	Mode    cluster.Mode `json:"mode"`
-	ModeBy  string       `json:"mode_by"`
+	Lab     bool         `json:"lab"`     // every hypervisor belongs to a test fleet
+	Mode    cluster.Mode `json:"mode"`    // off, recommend or auto
+	ModeBy  string       `json:"mode_by"` // who set it, "" for nobody yet
 	Paused  *Pause       `json:"paused"`
 	Frozen  *Freeze      `json:"frozen"`
 	// Held is why no automatic move may be ordered now, null if one may.

@@ -16,29 +16,29 @@ import (
 type VM struct {
 	UUID    string  `json:"uuid"`
 	Name    string  `json:"name"`
-	Host    string  `json:"host"` // name
-	State   VMState `json:"state"`
-	Message string  `json:"message"`
+	Host    string  `json:"host"`    // name
+	State   VMState `json:"state"`   // running, paused, other, moving, quarantined, duplicate or unknown
+	Message string  `json:"message"` // why it is in that state, or why figures are missing
 
-	VCPUs           int            `json:"vcpus"`
-	VCPUThreads     []int          `json:"vcpu_threads"` // thread ids on its host
-	VCPURunNSTotal  *uint64        `json:"vcpu_run_ns_total"`
-	VCPUWaitNSTotal *uint64        `json:"vcpu_wait_ns_total"`
-	VCPUWaitsTotal  *uint64        `json:"vcpu_waits_total"`
-	Epoch           Time           `json:"epoch"`      // when these counters began at 0
-	SampledAt       Time           `json:"sampled_at"` // when these counters were read
-	Source          cluster.Source `json:"source"`
+	VCPUs           int            `json:"vcpus"`              // online
+	VCPUThreads     []int          `json:"vcpu_threads"`       // thread ids on its host
+	VCPURunNSTotal  *uint64        `json:"vcpu_run_ns_total"`  // time that its vCPUs ran, since epoch
+	VCPUWaitNSTotal *uint64        `json:"vcpu_wait_ns_total"` // time that its vCPUs were runnable and did not run
+	VCPUWaitsTotal  *uint64        `json:"vcpu_waits_total"`   // how many times they waited
+	Epoch           Time           `json:"epoch"`              // when these counters began at 0
+	SampledAt       Time           `json:"sampled_at"`         // when these counters were read
+	Source          cluster.Source `json:"source"`             // of these counters: ebpf, schedstat or none
 
 	// The figures below are of the host's newest load snapshot.
-	StealRatio      *float64         `json:"steal_ratio"` // null: no figures of it
-	StealRatioMax   *float64         `json:"steal_ratio_max"`
+	StealRatio      *float64         `json:"steal_ratio"`               // null: no figures of it
+	StealRatioMax   *float64         `json:"steal_ratio_max"`           // of its worst vCPU
 	RunQueueLatency *RunQueueLatency `json:"run_queue_latency_seconds"` // null: no distribution
-	CPUDemand       *float64         `json:"cpu_demand"`                // CPUs
+	CPUDemand       *float64         `json:"cpu_demand"`                // CPUs that it would use if it never waited
 	MemoryBytes     int64            `json:"memory_bytes"`              // current maximum
-	DiskLock        cluster.DiskLock `json:"disk_lock"`
-	AgeSeconds      *float64         `json:"age_seconds"`
-	Move            string           `json:"move"`     // id of its live move
-	MovedAt         Time             `json:"moved_at"` // when its last move of ours ended
+	DiskLock        cluster.DiskLock `json:"disk_lock"`                 // lockable, diskless or none
+	AgeSeconds      *float64         `json:"age_seconds"`               // of the load snapshot
+	Move            string           `json:"move"`                      // id of its live move, ""
+	MovedAt         Time             `json:"moved_at"`                  // when its last move of ours ended
 }
 
 // RunQueueLatency is how long its runnable vCPUs waited: quantiles in seconds.
