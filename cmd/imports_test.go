@@ -130,6 +130,7 @@ var pure = []string{"scheduler", "scheduler/cluster", "scheduler/sim"}
 // read the clock.
 var (
 	impure      = []string{"os", "net", "log", "syscall", "unsafe", "math/rand", "crypto/rand", "runtime", "context", "embed", "testing"}
+	seeded      = []string{"New", "NewPCG", "Rand", "PCG"}
 	clockReader = []string{"Now", "Since", "Until", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker", "Sleep"}
 )
 
@@ -139,34 +140,40 @@ func TestSchedulerIsPure(t *testing.T) {
 			continue
 		}
 		for _, imported := range p.Imports {
+			if imported == "math/rand/v2" && p.path() == "scheduler/sim" {
+				continue // from a seed that the scenario names; see below
+			}
 			if slices.ContainsFunc(impure, func(world string) bool { return under(imported, world) }) {
 				t.Errorf("%s imports %s: a plan must be replayable from a file, so it may read no clock, log, network, randomness or environment", p.path(), imported)
 			}
 		}
 		for _, file := range p.files() {
-			for _, at := range clockReads(t, file) {
+			for _, at := range uses(t, file, "time", func(name string) bool { return slices.Contains(clockReader, name) }) {
 				t.Errorf("%s reads the clock: a plan must be replayable from a file; pass the time in", at)
+			}
+			for _, at := range uses(t, file, "math/rand/v2", func(name string) bool { return !slices.Contains(seeded, name) }) {
+				t.Errorf("%s draws unseeded randomness: a run must be repeatable; use a generator made from the scenario's seed", at)
 			}
 		}
 	}
 }
 
-// clockReads finds uses of package time's clock in a file.
-func clockReads(t *testing.T, file string) []string {
+// uses finds where a file names members of a package that are unwanted.
+func uses(t *testing.T, file, path string, unwanted func(name string) bool) []string {
 	t.Helper()
 	fset := token.NewFileSet()
 	tree, err := parser.ParseFile(fset, file, nil, parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := importName(tree, "time")
+	name := importName(tree, path)
 	if name == "" {
 		return nil
 	}
 	var found []string
 	ast.Inspect(tree, func(n ast.Node) bool {
 		sel, ok := n.(*ast.SelectorExpr)
-		if !ok || !slices.Contains(clockReader, sel.Sel.Name) {
+		if !ok || !unwanted(sel.Sel.Name) {
 			return true
 		}
 		if id, ok := sel.X.(*ast.Ident); ok && id.Name == name {
@@ -184,7 +191,7 @@ func importName(tree *ast.File, path string) string {
 			if spec.Name != nil {
 				return spec.Name.Name
 			}
-			return path[strings.LastIndex(path, "/")+1:]
+			return path[strings.LastIndex(strings.TrimSuffix(path, "/v2"), "/")+1 : len(strings.TrimSuffix(path, "/v2"))]
 		}
 	}
 	return ""

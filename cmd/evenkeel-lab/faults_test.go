@@ -241,7 +241,16 @@ func reach(t *testing.T, d *drill.Drill, state cluster.MoveState, since uint64) 
 			return false, err
 		}
 		moves = newer(moves, since)
-		return len(moves) > 0 && moves[0].State == state, fmt.Errorf("moves: %s", words(moves))
+		if len(moves) > 0 && moves[0].State == state {
+			return true, nil
+		}
+		why := "no decision yet"
+		if status, err := d.Status(ctx); err != nil {
+			why = err.Error()
+		} else if last := status.LastDecision; last != nil {
+			why = fmt.Sprintf("%s %s %s, held %v", last.ID, last.Code, last.Text, status.Held)
+		}
+		return false, fmt.Errorf("last decision: %s; moves: %s", why, words(moves))
 	})
 	if err != nil {
 		t.Fatal(err)
