@@ -10,6 +10,34 @@ import (
 	"github.com/evenkeel/evenkeel/cmd/internal/ui"
 )
 
+// Examples come first in a help: they are what one looks for.
+const helpTemplate = `{{if .HasExample}}Examples:
+{{.Example}}
+
+{{end}}{{with (or .Long .Short)}}{{. | trimTrailingWhitespaces}}
+
+{{end}}{{.UsageString}}`
+
+// usageTemplate is cobra's without the examples and aliases.
+const usageTemplate = `Usage:{{if .Runnable}}
+  {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
+  {{.CommandPath}} [command]{{end}}{{if .HasAvailableSubCommands}}{{$cmds := .Commands}}{{if eq (len .Groups) 0}}
+
+Commands:{{range $cmds}}{{if or .IsAvailableCommand (eq .Name "help")}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{else}}{{range $group := .Groups}}
+
+{{.Title}}{{range $cmds}}{{if and (eq .GroupID $group.ID) (or .IsAvailableCommand (eq .Name "help"))}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
+
+Flags of all commands:
+{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableSubCommands}}
+
+Use "{{.CommandPath}} [command] --help" for more about a command.{{end}}
+`
+
 // root is the tree of commands.
 func (a *app) root() *cobra.Command {
 	cmd := &cobra.Command{
@@ -29,14 +57,16 @@ and says what may be done. Any member of the cluster takes any command.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	f := cmd.PersistentFlags()
-	f.StringVar(&a.target.Addr, "addr", "", "`HOST[:PORT]` of any member's API [EVENKEEL_ADDR]")
+	f.StringVar(&a.target.Addr, "addr", "", "`HOST[:PORT]` of any member [EVENKEEL_ADDR]")
 	f.StringVar(&a.target.CACert, "cacert", "", "the cluster's CA certificate, a `FILE` [EVENKEEL_CACERT]")
 	f.StringVar(&a.target.ClientCert, "client-cert", "", "an operator's certificate, a `FILE` [EVENKEEL_CLIENT_CERT]")
 	f.StringVar(&a.target.ClientKey, "client-key", "", "its key, a `FILE` [EVENKEEL_CLIENT_KEY]")
-	f.StringVar(&a.target.Socket, "socket", api.DefaultSocket, "unix socket of this host's daemon, used without --addr")
+	f.StringVar(&a.target.Socket, "socket", api.DefaultSocket, "`PATH` of this host's daemon")
 	f.StringVarP(&a.output, "output", "o", string(ui.Table), "`FORMAT`: "+strings.Join(ui.Formats(), ", ")+" [EVENKEEL_OUTPUT]")
 	f.BoolVar(&a.json, "json", false, "short for --output json")
 	f.DurationVar(&a.timeout, "timeout", api.DefaultTimeout, "give up a request after this `TIME`")
+	cmd.SetHelpTemplate(helpTemplate)
+	cmd.SetUsageTemplate(usageTemplate)
 	cmd.AddGroup(
 		&cobra.Group{ID: "see", Title: "See and understand:"},
 		&cobra.Group{ID: "act", Title: "Say what may be done:"},
