@@ -18,6 +18,8 @@ const maxXML = 4 << 20
 type definition struct {
 	maxMemoryBytes int64
 	order          string
+	diskless       bool // it has no writable disk
+	locked         bool // it has some, and QEMU locks each one's image
 }
 
 func parseDefinition(text string) (definition, error) {
@@ -35,11 +37,31 @@ func parseDefinition(text string) (definition, error) {
 	if err != nil {
 		return definition{}, fmt.Errorf("VM definition: <memory>: %w", err)
 	}
-	d := definition{maxMemoryBytes: bytes}
+	d := definition{maxMemoryBytes: bytes, diskless: true}
 	if dom.Metadata != nil {
 		d.order = orderIn(dom.Metadata.XML)
 	}
+	if dom.Devices != nil {
+		d.diskless, d.locked = diskLocks(dom.Devices.Disks)
+	}
 	return d, nil
+}
+
+// diskLocks says whether a second QEMU would be kept from each writable disk:
+// QEMU locks image files, unless they are shared on purpose. What virtlockd or
+// sanlock may lock besides is not known here.
+func diskLocks(disks []libvirtxml.DomainDisk) (none, all bool) {
+	none, all = true, true
+	for _, disk := range disks {
+		file := disk.Source != nil && disk.Source.File != nil && disk.Source.File.File != ""
+		drive := disk.Device == "cdrom" || disk.Device == "floppy"
+		if disk.ReadOnly != nil || drive && !file {
+			continue // nothing to write, or an empty drive
+		}
+		none = false
+		all = all && file && disk.Shareable == nil
+	}
+	return none, all && !none
 }
 
 // memoryBytes applies a unit of libvirt's; none means KiB.

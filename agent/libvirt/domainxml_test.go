@@ -19,14 +19,37 @@ func fixture(t testing.TB, name string) string {
 // The fixtures are what libvirt 9.0 wrote.
 func TestDefinition(t *testing.T) {
 	for name, want := range map[string]definition{
-		"domain-stamped.xml": {64 << 20, "order-7"},
+		"domain-stamped.xml": {maxMemoryBytes: 64 << 20, order: "order-7", diskless: true},
 		// 16 GiB may be plugged, 4 GiB are: those count. Of three elements called
 		// order only the last is ours.
-		"domain-rich.xml": {4 << 30, "0190c2f3-7a00-7000-8000-000000000001"},
+		"domain-rich.xml": {maxMemoryBytes: 4 << 30, order: "0190c2f3-7a00-7000-8000-000000000001"},
 	} {
 		got, err := parseDefinition(fixture(t, name))
 		if err != nil || got != want {
 			t.Errorf("%s: %+v, %v, want %+v", name, got, err, want)
+		}
+	}
+}
+
+func TestDiskLocks(t *testing.T) {
+	const (
+		file     = "<disk type='file' device='disk'><source file='/srv/a.qcow2'/><target dev='vda'/></disk>"
+		shared   = "<disk type='file' device='disk'><source file='/srv/b.raw'/><target dev='vdb'/><shareable/></disk>"
+		network  = "<disk type='network' device='disk'><source protocol='nbd' name='x'/><target dev='vdc'/></disk>"
+		block    = "<disk type='block' device='disk'><source dev='/dev/vg/x'/><target dev='vdd'/></disk>"
+		readOnly = "<disk type='block' device='disk'><source dev='/dev/vg/y'/><target dev='vde'/><readonly/></disk>"
+		empty    = "<disk type='file' device='cdrom'><target dev='sda'/></disk>"
+	)
+	for _, c := range []struct {
+		disks            string
+		diskless, locked bool
+	}{
+		{"", true, false}, {empty + readOnly, true, false}, {file, false, true}, {file + empty, false, true},
+		{file + shared, false, false}, {network, false, false}, {file + block, false, false},
+	} {
+		d, err := parseDefinition("<domain><memory unit='KiB'>65536</memory><devices>" + c.disks + "</devices></domain>")
+		if err != nil || d.diskless != c.diskless || d.locked != c.locked {
+			t.Errorf("%s: %+v, %v", c.disks, d, err)
 		}
 	}
 }

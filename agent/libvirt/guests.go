@@ -130,6 +130,8 @@ func (h *Host) guest(d listed) agent.Guest {
 		h.notices.warn(h.log, g.UUID, "libvirt's status file is not usable", err)
 	}
 	g.Migrating = g.Migrating || direction != ""
+	g.Incoming = direction == migrationIn && g.State == agent.RunStatePaused
+	g.Diskless, g.DisksLocked = d.def.diskless, d.def.locked
 	return g
 }
 
