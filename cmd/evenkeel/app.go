@@ -46,8 +46,10 @@ func (a *app) settle(cmd *cobra.Command) error {
 		flag, env string
 		at        *string
 	}{
-		{"addr", "EVENKEEL_ADDR", &a.target.Addr}, {"cacert", "EVENKEEL_CACERT", &a.target.CACert},
-		{"client-cert", "EVENKEEL_CLIENT_CERT", &a.target.ClientCert}, {"client-key", "EVENKEEL_CLIENT_KEY", &a.target.ClientKey},
+		{"addr", "EVENKEEL_ADDR", &a.target.Addr},
+		{"cacert", "EVENKEEL_CACERT", &a.target.CACert},
+		{"client-cert", "EVENKEEL_CLIENT_CERT", &a.target.ClientCert},
+		{"client-key", "EVENKEEL_CLIENT_KEY", &a.target.ClientKey},
 		{"output", "EVENKEEL_OUTPUT", &a.output},
 	} {
 		if value := a.env(v.env); value != "" && !cmd.Flags().Changed(v.flag) {

@@ -27,7 +27,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Values[siteKey{}] = &running{}
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each command takes a second under -race
-			env.Setenv("TZ", "America/New_York") // times are printed in UTC wherever one sits
+			env.Setenv("TZ", "America/New_York")      // times are printed in UTC wherever one sits
 			return nil
 		},
 	})

@@ -36,9 +36,9 @@ func TestForwardingEndsAfterOneHop(t *testing.T) {
 		t.Errorf("stale %+v, want a local answer that says why", status.Stale)
 	}
 	_, err := bySocket(t, s, "hv1").SetMode(patience(t), api.ModeRequest{Mode: cluster.ModeOff})
-	e := wantCause(t, err, api.CauseUnreachable)
-	if !strings.Contains(e.Text, "nothing was changed") {
-		t.Errorf("error %q does not say that nothing was changed", e.Text)
+	_, text := wantCause(t, err, api.CauseUnreachable)
+	if !strings.Contains(text, "nothing was changed") {
+		t.Errorf("error %q does not say that nothing was changed", text)
 	}
 }
 
@@ -88,9 +88,9 @@ func TestUnknownOutcomeIsSaid(t *testing.T) {
 	s := site(t, apitest.Moved)
 	s.Group.Doubt(1000)
 	_, err := bySocket(t, s, "hv2").Pause(patience(t), api.PauseRequest{ForSeconds: 60})
-	e := wantCause(t, err, api.CauseUnknown)
-	if !strings.Contains(e.Text, "the outcome is unknown") {
-		t.Errorf("error %q", e.Text)
+	_, text := wantCause(t, err, api.CauseUnknown)
+	if !strings.Contains(text, "the outcome is unknown") {
+		t.Errorf("error %q", text)
 	}
 }
 
@@ -103,8 +103,8 @@ func TestDryRunChangesNothing(t *testing.T) {
 		t.Errorf("done %v, paused %v; want what would be, and not done", change.Done, change.Mode.Paused)
 	}
 	_, err := c.SetSettings(patience(t), api.SettingsRequest{Act: api.Act{DryRun: true}, Set: map[string]string{"exit": "90%"}})
-	if e := wantCause(t, err, api.CauseBlocked); e.Code != cluster.CodeAbsurdFigure {
-		t.Errorf("code %s, want the State's own refusal", e.Code)
+	if code, _ := wantCause(t, err, api.CauseBlocked); code != cluster.CodeAbsurdFigure {
+		t.Errorf("code %s, want the State's own refusal", code)
 	}
 	if _, after := s.Group.Replica(apitest.HV2).State(); after != before {
 		t.Errorf("index %d -> %d", before, after)
@@ -115,8 +115,8 @@ func TestDryRunChangesNothing(t *testing.T) {
 func TestRefusalKeepsItsCode(t *testing.T) {
 	s := site(t, apitest.Running)
 	_, err := bySocket(t, s, "w1").Resolve(patience(t), api.ResolveRequest{Move: "m-1", RunningOn: "hv2"})
-	if e := wantCause(t, err, api.CauseBlocked); e.Code != cluster.CodeWrongState {
-		t.Errorf("code %q, want %s: %v", e.Code, cluster.CodeWrongState, err)
+	if code, _ := wantCause(t, err, api.CauseBlocked); code != cluster.CodeWrongState {
+		t.Errorf("code %q, want %s: %v", code, cluster.CodeWrongState, err)
 	}
 }
 

@@ -25,20 +25,25 @@ type Stale struct {
 	Why     string  `json:"why"`
 }
 
-// List is an answer with items.
+// List is an answer with items, which are never null.
 type List[T any] struct {
 	Head
 	Items []T `json:"items"`
 }
 
-// The lists. Items are never null.
 type (
-	HostList     = List[Host]
-	VMList       = List[VM]
-	MoveList     = List[Move]
+	// HostList is every hypervisor, by name.
+	HostList = List[Host]
+	// VMList is every VM, by name.
+	VMList = List[VM]
+	// MoveList is moves, newest first.
+	MoveList = List[Move]
+	// DecisionList is decisions, newest first.
 	DecisionList = List[Decision]
-	PeerList     = List[Peer]
-	LocalVMList  = List[LocalVM]
+	// PeerList is every member, by name.
+	PeerList = List[Peer]
+	// LocalVMList is what one host counts.
+	LocalVMList = List[LocalVM]
 )
 
 // Refusal is why evenkeel does not do a thing. Its codes are explained in

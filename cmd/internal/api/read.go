@@ -51,6 +51,9 @@ func forward[Req, Resp any](ctx context.Context, s *Server, who caller, method s
 	if final(err) {
 		return nil, asOurs(err)
 	}
+	if errors.Is(err, context.DeadlineExceeded) || connect.CodeOf(err) == connect.CodeDeadlineExceeded {
+		err = connect.NewError(connect.CodeDeadlineExceeded, errors.New("no answer in time"))
+	}
 	code := connect.CodeUnavailable
 	if !neverSent(err) && (!connect.IsWireError(err) || connect.CodeOf(err) == connect.CodeAborted) {
 		code = connect.CodeAborted // it may have been carried out

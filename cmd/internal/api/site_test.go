@@ -17,6 +17,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/cmd/internal/api"
 	"github.com/evenkeel/evenkeel/cmd/internal/api/apitest"
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
 func TestMain(m *testing.M) {
@@ -116,7 +117,7 @@ func patience(t *testing.T) context.Context {
 }
 
 // wantCause checks why a call failed.
-func wantCause(t *testing.T, err error, want api.Cause) *api.Error {
+func wantCause(t *testing.T, err error, want api.Cause) (code cluster.Code, text string) {
 	t.Helper()
 	var e *api.Error
 	if !errors.As(err, &e) {
@@ -125,7 +126,7 @@ func wantCause(t *testing.T, err error, want api.Cause) *api.Error {
 	if e.Cause != want {
 		t.Errorf("cause %d, want %d: %v", e.Cause, want, err)
 	}
-	return e
+	return e.Code, e.Text
 }
 
 func must[T any](value T, err error) func(*testing.T) T {

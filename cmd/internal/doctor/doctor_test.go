@@ -93,12 +93,12 @@ func TestCertificates(t *testing.T) {
 func TestConfiguration(t *testing.T) {
 	v := &visit{Patient: Patient{ConfigPath: filepath.Join(t.TempDir(), "agent.yaml")}}
 	wants(t, v.configuration(), Fail, "no such file")
-	if err := os.WriteFile(v.ConfigPath, []byte("rol: witness\ncluster: {id: x}\n"), 0o600); err != nil {
+	if err := os.WriteFile(v.ConfigPath, []byte("rol: witness\nadvertise: {api: \"10.0.0.1:7470\", cluster: \"10.0.0.1:7471\"}\ncluster: {id: x}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	f := v.configuration()
 	wants(t, f, Fail, "evenkeel config validate "+v.ConfigPath)
-	wants(t, f, Fail, ":1: rol: unknown key")
+	wants(t, f, Fail, ":1:1: rol: unknown key; did you mean role? (and ")
 	if v.configured {
 		t.Error("a bad configuration counts as read")
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -23,12 +24,18 @@ func (v *visit) configuration() Finding {
 	var problems config.Problems
 	switch {
 	case errors.As(err, &problems):
+		// What stands in the file explains what is missing from it, seldom the
+		// other way round.
 		p := problems[0]
+		if i := slices.IndexFunc(problems, func(p config.Problem) bool { return p.Line > 0 }); i >= 0 {
+			p = problems[i]
+		}
+		text, _, _ := strings.Cut(p.String(), "\n")
 		more := ""
 		if len(problems) > 1 {
 			more = fmt.Sprintf(" (and %d more)", len(problems)-1)
 		}
-		return fail("evenkeel config validate "+v.ConfigPath, "%s:%d: %s: %s; %s%s", p.File, p.Line, p.Key, p.What, p.Remedy, more)
+		return fail("evenkeel config validate "+v.ConfigPath, "%s%s", text, more)
 	case err != nil:
 		return fail("write one, or name it by --config", "%v", err)
 	}
