@@ -139,7 +139,7 @@ func (a *Agent) listWhile(ctx context.Context, events <-chan GuestEvent) {
 	for {
 		a.list(ctx)
 		if events == nil {
-			pause(ctx, sampleEvery)
+			_ = pause(ctx, sampleEvery) // the loop around looks at ctx
 			return
 		}
 		select {

@@ -188,7 +188,7 @@ func (x *Executor) begin(ctx context.Context, m cluster.Move, work func(context.
 			level = slog.LevelDebug
 		}
 		x.log.Log(ctx, level, "move", "move", m.ID, "vm", m.VMName, "state", m.State, "err", err)
-		pause(ctx, 200*time.Millisecond) // no spinning on a view that has not caught up yet
+		_ = pause(ctx, 200*time.Millisecond) // no spinning on a view that has not caught up yet
 		x.mu.Lock()
 		delete(x.busy, m.ID)
 		x.mu.Unlock()

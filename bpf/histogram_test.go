@@ -31,8 +31,16 @@ func TestBucketsByHand(t *testing.T) {
 		d    time.Duration
 		want int
 	}{
-		{-1, 0}, {0, 0}, {953, 0}, {955, 1}, {1134, 1}, {1135, 2},
-		{time.Second, 80}, {time.Second + 10, 81}, {40 * time.Second, Buckets - 1}, {1 << 62, Buckets - 1},
+		{-1, 0},
+		{0, 0},
+		{953, 0},
+		{955, 1},
+		{1134, 1},
+		{1135, 2},
+		{time.Second, 80},
+		{time.Second + 10, 81},
+		{40 * time.Second, Buckets - 1},
+		{1 << 62, Buckets - 1},
 	} {
 		if got := Bucket(c.d); got != c.want {
 			t.Errorf("bucket of %v is %d, want %d (bounds %g, %g)", c.d, got, c.want, UpperBound(got-1), UpperBound(got))

@@ -164,4 +164,5 @@ int ek_bucket_of(struct ek_bucket_query *q)
 	return 0;
 }
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license")
+= "Dual BSD/GPL";

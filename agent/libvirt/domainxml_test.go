@@ -44,8 +44,13 @@ func TestDiskLocks(t *testing.T) {
 		disks            string
 		diskless, locked bool
 	}{
-		{"", true, false}, {empty + readOnly, true, false}, {file, false, true}, {file + empty, false, true},
-		{file + shared, false, false}, {network, false, false}, {file + block, false, false},
+		{"", true, false},
+		{empty + readOnly, true, false},
+		{file, false, true},
+		{file + empty, false, true},
+		{file + shared, false, false},
+		{network, false, false},
+		{file + block, false, false},
 	} {
 		d, err := parseDefinition("<domain><memory unit='KiB'>65536</memory><devices>" + c.disks + "</devices></domain>")
 		if err != nil || d.diskless != c.diskless || d.locked != c.locked {

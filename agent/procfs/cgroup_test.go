@@ -30,14 +30,16 @@ func TestGuestCPUs(t *testing.T) {
 			"0-5", "/sys/devices/system/cpu/online",
 		},
 		"v2, machine.slice": {
-			v2, map[string]string{
+			v2,
+			map[string]string{
 				"sys/fs/cgroup/machine.slice/cpuset.cpus.effective": "2-7\n",
 				"sys/fs/cgroup/system.slice/x":                      "",
 			},
 			"2-5", "/sys/fs/cgroup/machine.slice/cpuset.cpus.effective",
 		},
 		"v2, machine.slice without the controller": {
-			v2, map[string]string{
+			v2,
+			map[string]string{
 				"sys/fs/cgroup/machine.slice/cgroup.procs": "",
 				"sys/fs/cgroup/cpuset.cpus.effective":      "0-4\n",
 				"proc/9/cgroup":                            "0::/system.slice/libvirtd.service\n",
@@ -45,7 +47,8 @@ func TestGuestCPUs(t *testing.T) {
 			"0-4", "/sys/fs/cgroup/cpuset.cpus.effective",
 		},
 		"v2, no machine.slice, daemon in a nested group": {
-			v2, map[string]string{
+			v2,
+			map[string]string{
 				"sys/fs/cgroup/lab/cpuset.cpus.effective": "1\n",
 				"sys/fs/cgroup/lab/hv1/cgroup.procs":      "9\n",
 				"proc/9/cgroup":                           "0::/lab/hv1\n",
@@ -53,21 +56,24 @@ func TestGuestCPUs(t *testing.T) {
 			"1", "/sys/fs/cgroup/lab/cpuset.cpus.effective",
 		},
 		"v1, libvirt's own group": {
-			v1, map[string]string{
+			v1,
+			map[string]string{
 				"sys/fs/cgroup/cpuset/machine/cpuset.effective_cpus": "0,4\n",
 				"proc/9/cgroup": "3:cpuset:/\n0::/\n",
 			},
 			"0,4", "/sys/fs/cgroup/cpuset/machine/cpuset.effective_cpus",
 		},
 		"v1 beside an empty v2, daemon's group": {
-			strings.Replace(v2, "/sys/fs/cgroup ", "/sys/fs/cgroup/unified ", 1) + v1, map[string]string{
+			strings.Replace(v2, "/sys/fs/cgroup ", "/sys/fs/cgroup/unified ", 1) + v1,
+			map[string]string{
 				"sys/fs/cgroup/cpuset/hv2/cpuset.effective_cpus": "3\n",
 				"proc/9/cgroup": "4:memory:/\n3:cpuset:/hv2\n0::/\n",
 			},
 			"3", "/sys/fs/cgroup/cpuset/hv2/cpuset.effective_cpus",
 		},
 		"v1, controllers mounted together, in a container": {
-			"34 31 0:31 /pod /sys/fs/cgroup/cpu,cpuset ro - cgroup cgroup rw,cpu,cpuset\n", map[string]string{
+			"34 31 0:31 /pod /sys/fs/cgroup/cpu,cpuset ro - cgroup cgroup rw,cpu,cpuset\n",
+			map[string]string{
 				"sys/fs/cgroup/cpu,cpuset/vms/cpuset.effective_cpus": "5\n",
 				"proc/9/cgroup": "3:cpu,cpuset:/pod/vms\n",
 			},

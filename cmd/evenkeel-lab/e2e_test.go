@@ -156,7 +156,7 @@ func standstill(t *testing.T, d *drill.Drill) (map[string]figures, map[string]dr
 		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
-		defer syscall.Kill(pid, syscall.SIGCONT)
+		defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
 		if err := stopped(t.Context(), pid); err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,7 @@ func newExec(opts *lab.Options) *cobra.Command {
   evenkeel-lab exec hv2 -- evenkeel status`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 || cmd.ArgsLenAtDash() != 1 && cmd.ArgsLenAtDash() != -1 {
-				return usageError{fmt.Errorf("usage: %s HOST -- COMMAND [ARGUMENT]...", cmd.CommandPath())}
+				return usageError{fmt.Errorf("usage: %s HOST -- COMMAND [ARGUMENT]... (a host and a command)", cmd.CommandPath())}
 			}
 			return nil
 		},

@@ -25,7 +25,7 @@ func runTest(t *testing.T, args ...string) (code int, stdout, stderr string) {
 
 // TestHelp holds every command's help and defaults.
 func TestHelp(t *testing.T) {
-	for _, command := range []string{"", "up", "down", "status", "exec", "run"} {
+	for _, command := range []string{"", "up", "down", "status", "exec", "run", "demo"} {
 		args := slices.DeleteFunc([]string{command, "--help"}, func(s string) bool { return s == "" })
 		code, got, _ := runTest(t, args...)
 		if code != 0 {

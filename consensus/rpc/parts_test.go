@@ -134,11 +134,15 @@ func TestRoute(t *testing.T) {
 
 func TestFateOf(t *testing.T) {
 	for want, errs := range map[fate][]error{
-		fateRetry: {&dialError{io.EOF}, fmt.Errorf("ask: %w", &dialError{io.EOF}), connect.NewWireError(connect.CodeUnavailable, io.EOF),
-			connect.NewWireError(connect.CodeFailedPrecondition, io.EOF)},
+		fateRetry: {
+			&dialError{io.EOF}, fmt.Errorf("ask: %w", &dialError{io.EOF}), connect.NewWireError(connect.CodeUnavailable, io.EOF),
+			connect.NewWireError(connect.CodeFailedPrecondition, io.EOF),
+		},
 		fateRefused: {connect.NewWireError(connect.CodeInvalidArgument, io.EOF), connect.NewWireError(connect.CodePermissionDenied, io.EOF)},
-		fateUnknown: {io.EOF, connect.NewError(connect.CodeUnavailable, io.EOF), connect.NewWireError(connect.CodeAborted, io.EOF),
-			connect.NewWireError(connect.CodeDeadlineExceeded, io.EOF), connect.NewWireError(connect.CodeUnknown, io.EOF)},
+		fateUnknown: {
+			io.EOF, connect.NewError(connect.CodeUnavailable, io.EOF), connect.NewWireError(connect.CodeAborted, io.EOF),
+			connect.NewWireError(connect.CodeDeadlineExceeded, io.EOF), connect.NewWireError(connect.CodeUnknown, io.EOF),
+		},
 	} {
 		for _, err := range errs {
 			if got := fateOf(err); got != want {

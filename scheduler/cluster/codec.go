@@ -27,8 +27,27 @@ type envelope struct {
 var bodies = func() map[string]reflect.Type {
 	m := make(map[string]reflect.Type)
 	for _, b := range []Body{
-		Announce{}, Snapshots{}, Decide{}, Reserve{}, Veto{}, Claim{}, Release{}, Start{}, Advance{}, EndJob{},
-		Testify{}, Expire{}, Cancel{}, Resolve{}, Verify{}, SetMode{}, Pause{}, Resume{}, Freeze{}, SetSettings{}, RaiseLevel{},
+		Announce{},
+		Snapshots{},
+		Decide{},
+		Reserve{},
+		Veto{},
+		Claim{},
+		Release{},
+		Start{},
+		Advance{},
+		EndJob{},
+		Testify{},
+		Expire{},
+		Cancel{},
+		Resolve{},
+		Verify{},
+		SetMode{},
+		Pause{},
+		Resume{},
+		Freeze{},
+		SetSettings{},
+		RaiseLevel{},
 	} {
 		m[b.kind()] = reflect.TypeOf(b)
 	}

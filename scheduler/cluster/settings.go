@@ -88,8 +88,10 @@ func (s Settings) Check() error {
 		n        int
 		min, max int
 	}{
-		{"per_host", s.PerHost, 1, 16}, {"per_cluster", s.PerCluster, 1, 64},
-		{"per_hour", s.PerHour, 1, 10_000}, {"per_day", s.PerDay, 1, 100_000},
+		{"per_host", s.PerHost, 1, 16},
+		{"per_cluster", s.PerCluster, 1, 64},
+		{"per_hour", s.PerHour, 1, 10_000},
+		{"per_day", s.PerDay, 1, 100_000},
 		{"freeze_after", s.FreezeAfter, 1, 1000},
 	}
 	for _, c := range counts {
