@@ -20,7 +20,7 @@ type (
 // and for a VM and a target.
 var (
 	fleetFilters  = []fleetFilter{another, clockSkew, limitCluster, budgets}
-	vmFilters     = []vmFilter{liveMove, onePlace, running, foreignJob, diskLock, cooldown, limitSource, sourcePath}
+	vmFilters     = []vmFilter{liveMove, onePlace, running, foreignJob, diskLock, cooldown, backOff, limitSource, sourcePath}
 	targetFilters = []targetFilter{known, measured, settled, targetPath, limitTarget, memoryFits}
 )
 
@@ -100,12 +100,47 @@ func diskLock(f *fleet, _ *host, v *vm) *cluster.Refusal {
 	return nil
 }
 
+// cooldown keeps a VM that was moved where it is. Each further move within a
+// day doubles the time: whatever makes the planner change its mind about a VM,
+// the VM does not go to and fro with it.
 func cooldown(f *fleet, _ *host, v *vm) *cluster.Refusal {
 	p, _ := f.state.Place(v.uuid)
-	if p.Moved != 0 && f.state.Now.Sub(p.Moved) < f.set.Cooldown {
-		return no(cluster.CodeCooldown, "%s moved %v ago, cooldown is %v", v.name, age(f.state.Now, p.Moved), f.set.Cooldown)
+	if p.Moved == 0 {
+		return nil
+	}
+	moves := f.moved[v.uuid]
+	rest := f.set.Cooldown << min(max(moves-1, 0), maxDoublings)
+	switch {
+	case f.state.Now.Sub(p.Moved) >= rest:
+		return nil
+	case moves > 1:
+		return no(cluster.CodeCooldown, "%s moved %v ago, cooldown is %v after %d moves within a day", v.name, age(f.state.Now, p.Moved), rest, moves)
+	}
+	return no(cluster.CodeCooldown, "%s moved %v ago, cooldown is %v", v.name, age(f.state.Now, p.Moved), rest)
+}
+
+// maxDoublings bounds the cooldown to 32 times what is set.
+const maxDoublings = 5
+
+// backOff keeps a VM where it is for a while after a move of it has come to
+// nothing: what stopped it is likely still there, and its neighbours may do.
+func backOff(f *fleet, _ *host, v *vm) *cluster.Refusal {
+	m, ok := f.stopped[v.uuid]
+	if ok && f.state.Now.Sub(m.EndedAt) < f.patience(m) {
+		return no(cluster.CodeCooldown, "%s: its move %s ended %s %v ago", v.name, m.ID, m.State, age(f.state.Now, m.EndedAt))
 	}
 	return nil
+}
+
+// patience is how long a move that came to nothing keeps its VM from another
+// one: one that touched the VM, or that a person took back, as long as one
+// that went well; one that was never begun as long as its order stood.
+func (f *fleet) patience(m cluster.Move) time.Duration {
+	switch m.State {
+	case cluster.MoveFailed, cluster.MoveAborted, cluster.MoveCancelled:
+		return f.set.Cooldown
+	}
+	return f.set.ClaimWithin
 }
 
 func limitSource(f *fleet, source *host, _ *vm) *cluster.Refusal { return limit(f, source) }

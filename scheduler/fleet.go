@@ -16,10 +16,12 @@ type fleet struct {
 	state    cluster.State // its Now is the plan's
 	set      cluster.Settings
 	policy   string
-	hosts    []*host // sorted by id
-	inFlight int     // live moves, this plan's steps among them
-	planned  int     // steps of this plan
-	weighed  int     // candidates
+	hosts    []*host                 // sorted by id
+	inFlight int                     // live moves, this plan's steps among them
+	planned  int                     // steps of this plan
+	weighed  int                     // candidates
+	stopped  map[string]cluster.Move // by VM: its last move, if it ended otherwise than done
+	moved    map[string]int          // by VM: its moves that ended done within a day
 }
 
 // host is a hypervisor.
@@ -54,6 +56,8 @@ type vm struct {
 	measured   cluster.Ratio
 	arriving   bool // weighs on this host, but is not on it yet
 
+	pileUp float64 // how far demand rises when it is not met: 0 not at all, 1 to all of a CPU
+
 	// What measuring says beyond the model, see calibrate.
 	trust, extra float64
 }
@@ -73,6 +77,7 @@ func newFleet(in Input) *fleet {
 	if f.policy == "" {
 		f.policy = f.set.Policy
 	}
+	f.recall()
 	for id, h := range in.State.Hosts() {
 		f.hosts = append(f.hosts, f.newHost(id, h))
 	}
@@ -82,6 +87,21 @@ func newFleet(in Input) *fleet {
 	}
 	f.chargeLive()
 	return f
+}
+
+// recall goes through the moves of the past.
+func (f *fleet) recall() {
+	f.stopped, f.moved = map[string]cluster.Move{}, map[string]int{}
+	later := map[string]bool{} // VMs with a later move
+	for _, m := range f.state.MovesBackward() {
+		switch {
+		case m.State == cluster.MoveDone && f.state.Now.Sub(m.EndedAt) < 24*time.Hour:
+			f.moved[m.VM]++
+		case m.State != cluster.MoveDone && !m.State.Live() && !later[m.VM]:
+			f.stopped[m.VM] = m
+		}
+		later[m.VM] = true
+	}
 }
 
 func (f *fleet) newHost(id string, s cluster.Host) *host {
@@ -122,7 +142,7 @@ func (h *host) unattributed() float64 {
 func newVM(facts cluster.VM, l cluster.VMLoad) *vm {
 	v := &vm{
 		uuid: facts.UUID, name: short(facts.Name), facts: facts, vcpus: facts.VCPUs,
-		others: l.Others.CPUs(), measured: cluster.Pain(l.Steal, l.StealMax), trust: 1,
+		others: l.Others.CPUs(), measured: cluster.Pain(l.Steal, l.StealMax), pileUp: 1, trust: 1,
 	}
 	v.demand = min(l.Demand.CPUs(), float64(v.vcpus))
 	v.perVCPU = v.demand / float64(v.vcpus)

@@ -274,6 +274,16 @@ func (f *fleet) operate(trigger cluster.Trigger, name, to string, until cluster.
 		life = append(life[:4], life[4], life[4])
 		life[4].by, life[4].state = target, until
 	}
+	switch until {
+	case cluster.MoveVetoed:
+		life[0].state, life[0].body = until, cluster.Veto{Move: id, Code: cluster.CodeTargetBusy, Text: "busy"}
+	case cluster.MoveCancelled:
+		f.must(operator, cluster.Cancel{Move: id, Text: "not this one"})
+		return
+	case cluster.MoveFailed, cluster.MoveAborted:
+		life[3].body = cluster.EndJob{Move: id, Aborted: until == cluster.MoveAborted, Evidence: runs}
+		life[4].state, life[4].body = until, cluster.Testify{Move: id, Evidence: gone}
+	}
 	for _, step := range life {
 		f.must(f.actor(step.by), step.body)
 		if step.state == until {

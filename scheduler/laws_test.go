@@ -358,6 +358,26 @@ func TestLawRefusalsBind(t *testing.T) {
 	})
 }
 
+// foretell is the worst steal before and after a move. Who was served in full
+// before and is not afterwards is taken to fall behind, and to want all of
+// its CPUs.
+func (f *fleet) foretell(v *vm, from, to *host) (before, after float64) {
+	before = f.worst(from, to)
+	served := map[*vm]bool{}
+	for _, w := range slices.Concat(from.vms, to.vms) {
+		served[w] = w.run >= w.demand-5
+	}
+	f.shift(v, from, to)
+	after = f.worst(from, to)
+	for _, w := range slices.Concat(from.vms, to.vms) {
+		if served[w] && w.run < w.demand {
+			after = max(after, 1-w.run.CPUs()/float64(w.VCPUs))
+		}
+	}
+	f.shift(v, to, from)
+	return before, after
+}
+
 func (f *fleet) binds(c cluster.Candidate) bool {
 	from, v := f.find(f.nameOf(c.VM))
 	switch c.Code {
@@ -388,10 +408,7 @@ func (f *fleet) binds(c cluster.Candidate) bool {
 		after := math.Abs(gap - float64(v.demand)/float64(from.cpus) - float64(v.demand)/float64(to.cpus))
 		return v.demand == 0 || after >= gap-1e-6 || float64(v.demand)/float64(to.cpus) >= gap-1e-6
 	case cluster.CodeWouldNotHelp, cluster.CodeGainBelowCost:
-		before := f.worst(from, to)
-		f.shift(v, from, to)
-		after := f.worst(from, to)
-		f.shift(v, to, from)
+		before, after := f.foretell(v, from, to)
 		limit := 0.0
 		if c.Code == cluster.CodeGainBelowCost {
 			limit = f.state.Settings.MinGain.Float()

@@ -97,8 +97,19 @@ func (o *outlook) add(pain float64, vcpus int) {
 	o.sum += float64(pain * float64(vcpus))
 }
 
-// lacks is what a vCPU of the VM waits at a level, as a share of wall time.
-func (v *vm) lacks(level float64) float64 { return max(v.perVCPU-level, 0) }
+// lacks is what a vCPU of the VM waits at a level, as a share of wall time:
+// what it is short of, and what piles up because of it.
+func (v *vm) lacks(level float64) float64 {
+	short := v.perVCPU - level
+	if short <= 0 {
+		return 0
+	}
+	return short + float64(v.pileUp*(1-v.perVCPU)*min(short/certain, 1))
+}
+
+// certain is a shortage that is no mere rounding: figures come in thousandths
+// of a CPU.
+const certain = 0.002
 
 // pain is the VM's predicted pain at a level, when the work that it waits
 // behind has grown by a factor.
@@ -123,10 +134,10 @@ const idle = 1e-6
 const minTrust = 0.5
 
 // calibrate lets the model start from what was measured, so that it predicts
-// changes and not levels. What a VM waits beyond the model (bursts that
-// collide, a window that is not full yet) is taken to grow and shrink with the
-// work of the others on its host; where it waits less than modelled, the model
-// is discounted.
+// changes and not levels. A VM that is short of CPU shows how far its demand
+// rises. What a VM waits beyond all that (bursts that collide, a window that is
+// not full yet) is taken to grow and shrink with the work of the others on its
+// host; where it waits less than modelled, the model is discounted.
 //
 // Worked: two VMs on one CPU that want half of it each, at random: the CPU is
 // not overbooked and the model says 0 %, but they are measured at 12 %. Alone,
@@ -138,15 +149,22 @@ func (h *host) calibrate() {
 	}
 	level := h.level(nil, nil)
 	for _, v := range h.vms {
-		model, measured := v.lacks(level), v.measured.Float()
-		switch {
-		case measured >= model:
-			v.extra = measured - model
-		default:
-			v.trust = max(measured/model, minTrust)
-		}
+		v.calibrate(level)
 	}
 	h.now = h.outlook(nil, nil, 0)
+}
+
+func (v *vm) calibrate(level float64) {
+	measured, short := v.measured.Float(), v.perVCPU-level
+	if short >= certain && v.perVCPU < 1 {
+		v.pileUp = min(max((measured-short)/(1-v.perVCPU), 0), 1)
+	}
+	switch model := v.lacks(level); {
+	case measured >= model:
+		v.extra = measured - model
+	default:
+		v.trust = max(measured/model, minTrust)
+	}
 }
 
 // brings is how much a VM of the host would wait beyond the model on another:

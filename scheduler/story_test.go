@@ -2,6 +2,8 @@ package scheduler_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +26,35 @@ func TestStories(t *testing.T) {
 			return f.tell(t, d)
 		})
 	})
+}
+
+// planCodes are the codes for which Plan leaves things as they are.
+var planCodes = []cluster.Code{
+	cluster.CodeModeOff, cluster.CodeUnknownHost, cluster.CodeStaleSnapshot, cluster.CodePoorQuality, cluster.CodeBelowThreshold,
+	cluster.CodeNotSustained, cluster.CodeDisturbed, cluster.CodeClockSkew, cluster.CodeLimitCluster, cluster.CodeBudget, cluster.CodeQuarantined,
+	cluster.CodeMoveInFlight, cluster.CodeUnknownVM, cluster.CodeDuplicateVM, cluster.CodeNotRunning, cluster.CodeNoDiskLock,
+	cluster.CodeCooldown, cluster.CodeLimitHost, cluster.CodeNoMigrationPath, cluster.CodeNoHeadroom, cluster.CodeNoTarget,
+	cluster.CodeWouldNotHelp, cluster.CodeGainBelowCost, cluster.CodeGapTooSmall,
+}
+
+func TestEveryRefusalHasAStory(t *testing.T) {
+	files, err := filepath.Glob("testdata/stories/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told.Write(text)
+	}
+	for _, code := range planCodes {
+		if !strings.Contains(told.String(), " "+string(code)+": ") {
+			t.Errorf("no story tells of %s", code)
+		}
+	}
 }
 
 func (f *fleet) tell(t *testing.T, d *datadriven.TestData) string {
