@@ -138,37 +138,6 @@ func TestCompressedBodiesAreRefused(t *testing.T) {
 	}
 }
 
-func TestConnectionsAreCapped(t *testing.T) {
-	s := site(t, apitest.Moved)
-	var open []net.Conn
-	defer func() {
-		for _, c := range open {
-			c.Close()
-		}
-	}()
-	closed := 0
-	for range 80 { // 64 from one address are let in
-		conn, err := net.Dial("tcp", s.Addr(apitest.HV2))
-		if err != nil {
-			t.Fatal(err)
-		}
-		open = append(open, conn)
-	}
-	for _, conn := range open[70:] {
-		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-		if _, err := conn.Read(make([]byte, 1)); err == io.EOF || err != nil && strings.Contains(err.Error(), "reset") {
-			closed++
-		}
-	}
-	if closed != len(open)-70 {
-		t.Errorf("%d of the last %d connections were closed", closed, len(open)-70)
-	}
-	// The socket is not concerned.
-	if _, err := bySocket(t, s, "hv2").Status(patience(t)); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestForgedActor(t *testing.T) {
 	s := site(t, apitest.Moved)
 	actor := base64.RawURLEncoding.EncodeToString([]byte(`{"kind":"operator","id":"uid:0","name":"root@hv1"}`))

@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"os"
 	"sync"
 	"testing"
@@ -28,16 +26,17 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// stranger posts to a socket and prints what comes back; see asNobody.
+// stranger asks at a socket and prints what comes back; see asNobody.
 func stranger(socket string) {
-	conn, err := net.Dial("unix", socket)
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
+	c, err := api.Dial(api.Target{Socket: socket})
+	if err == nil {
+		_, err = c.Status(context.Background())
 	}
-	defer conn.Close()
-	fmt.Fprint(conn, "POST /evenkeel.v1.API/Status HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
-	_, _ = io.Copy(os.Stdout, conn)
+	var e *api.Error
+	if errors.As(err, &e) {
+		fmt.Printf("cause %d: ", e.Cause)
+	}
+	fmt.Println(err)
 }
 
 // site starts a world's servers; they end with the test.

@@ -3,6 +3,7 @@ package apitest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,9 +16,9 @@ import (
 type Group struct {
 	mu     sync.Mutex
 	fleet  *Fleet
-	leader string // member id, "" for none
-	limbo  int    // proposals that are applied, but reported as unknown
-	taken  int    // entries that changed the State
+	leader string   // member id, "" for none
+	limbo  int      // proposals that are applied, but reported as unknown
+	ids    []string // of proposals
 	belief map[string]string
 	asked  chan struct{} // closed when somebody misses a leader
 }
@@ -62,11 +63,11 @@ func (g *Group) Asked() <-chan struct{} {
 	return g.asked
 }
 
-// Taken counts the proposals that the State took, repeated ones not.
-func (g *Group) Taken() int {
+// Proposals are the ids of the commands that were proposed, in order.
+func (g *Group) Proposals() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.taken
+	return slices.Clone(g.ids)
 }
 
 // Doubt makes the next n proposals end in an unknown outcome although they are
@@ -132,11 +133,8 @@ func (r Replica) Propose(_ context.Context, c cluster.Command) (uint64, error) {
 	if !c.OperatorMay() {
 		return 0, fmt.Errorf("%w: %s is no command of operators", consensus.ErrInvalid, c.Kind())
 	}
-	before := r.group.fleet.State
+	r.group.ids = append(r.group.ids, c.ID)
 	err := r.group.fleet.Try(c)
-	if after := r.group.fleet.State; after.Paused != before.Paused || after.Mode != before.Mode || after.Settings != before.Settings {
-		r.group.taken++
-	}
 	if r.group.limbo > 0 {
 		r.group.limbo--
 		return 0, consensus.ErrUnknownOutcome
