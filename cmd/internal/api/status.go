@@ -94,7 +94,7 @@ func statusOf(s cluster.State, now cluster.Time) *Status {
 		out.LastDecision = &last
 		break
 	}
-	out.warn(s, now)
+	out.warn(s, vms, now)
 	return out
 }
 
@@ -143,7 +143,7 @@ func worstVM(s cluster.State, now cluster.Time) *VM {
 	return &vm
 }
 
-func (out *Status) warn(s cluster.State, now cluster.Time) {
+func (out *Status) warn(s cluster.State, vms names, now cluster.Time) {
 	warn := func(command, format string, args ...any) {
 		out.Warnings = append(out.Warnings, Warning{fmt.Sprintf(format, args...), command})
 	}
@@ -160,7 +160,7 @@ func (out *Status) warn(s cluster.State, now cluster.Time) {
 	}
 	for id, p := range s.Places() {
 		if _, moving := s.LiveMove(id); len(p.Hosts) > 1 && !moving {
-			warn("evenkeel vms show "+id, "VM %s is reported by %s", vmNames(s).of(id), strings.Join(hostNames(s, p.Hosts), " and "))
+			warn("evenkeel vms show "+id, "VM %s is reported by %s", vms.of(id), strings.Join(hostNames(s, p.Hosts), " and "))
 		}
 	}
 	for _, h := range s.Hosts() {
