@@ -160,7 +160,7 @@ func (m mover) done(t *testing.T) {
 		t.Error("the source lists the VM as not migrating")
 	}
 	atPeer := m.peer.ask(t, "guests", "")
-	if len(atPeer.Guests) != 1 || !atPeer.Guests[0].Migrating || atPeer.Guests[0].PID == before.PID || atPeer.Guests[0].PID == 0 {
+	if len(atPeer.Guests) != 1 || !atPeer.Guests[0].Migrating || !atPeer.Guests[0].Incoming || atPeer.Guests[0].PID == before.PID || atPeer.Guests[0].PID == 0 {
 		t.Errorf("the target lists %+v (%s)", atPeer.Guests, atPeer.Err)
 	}
 	if r := m.peer.ask(t, "job", vmOne); !r.Job.Incoming || r.Err != "" {
@@ -173,7 +173,7 @@ func (m mover) done(t *testing.T) {
 	}
 	m.sees(t, vmOne, absent)
 	m.peerSees(t, vmOne, running)
-	want := agent.Guest{UUID: vmOne, Name: "one", State: agent.RunStateRunning, MaxMemoryBytes: 64 << 20, Order: "order-7"}
+	want := agent.Guest{UUID: vmOne, Name: "one", State: agent.RunStateRunning, MaxMemoryBytes: 64 << 20, Diskless: true, Order: "order-7"}
 	atPeer = m.peer.ask(t, "guests", "")
 	ignore := cmpopts.IgnoreFields(agent.Guest{}, "PID", "VCPUThreads")
 	if diff := cmp.Diff([]agent.Guest{want}, atPeer.Guests, ignore); diff != "" {

@@ -150,7 +150,7 @@ func (b bench) listing(t *testing.T) {
 	g := b.only(t)
 	pid, tids := g.PID, g.VCPUThreads
 	g.PID, g.VCPUThreads = 0, nil
-	want := agent.Guest{UUID: vmOne, Name: "one", State: agent.RunStateRunning, MaxMemoryBytes: 64 << 20}
+	want := agent.Guest{UUID: vmOne, Name: "one", State: agent.RunStateRunning, MaxMemoryBytes: 64 << 20, Diskless: true}
 	if diff := cmp.Diff(want, g); diff != "" {
 		t.Errorf("guest (-want +got):\n%s", diff)
 	}
