@@ -40,8 +40,10 @@ type host struct {
 	cpus      float64 // capacity
 	immovable float64 // CPUs used by what no move can shift
 	work      float64 // CPUs demanded by VMs and what is immovable
-	left      float64 // CPUs that the vCPUs share
-	vcpus     int
+	shared    float64 // CPUs that are shared
+	sharers   []*vm   // who shares them: the VMs, and the host itself like a VM of as many vCPUs as CPUs
+	vcpus     int     // of the VMs
+	threads   int     // of all sharers
 	now       outlook
 }
 
@@ -210,16 +212,23 @@ func (f *fleet) host(id string) *host {
 // arrange sorts the VMs by demand per vCPU, as processor sharing serves them,
 // and sums up. Sums follow that order too, so names have no part in them.
 func (h *host) arrange() {
-	slices.SortFunc(h.vms, func(a, b *vm) int {
-		return cmp.Or(cmp.Compare(a.perVCPU, b.perVCPU), cmp.Compare(a.vcpus, b.vcpus), cmp.Compare(a.others, b.others), cmp.Compare(a.uuid, b.uuid))
-	})
-	h.work, h.left, h.vcpus = h.immovable, h.cpus-h.immovable, 0
+	slices.SortFunc(h.vms, byDemand)
+	h.work, h.shared, h.vcpus = h.immovable, h.cpus, 0
 	for _, v := range h.vms {
 		h.work += v.work()
-		h.left -= v.others
+		h.shared -= v.others
 		h.vcpus += v.vcpus
 	}
+	self := &vm{vcpus: max(int(h.cpus+0.5), 1)}
+	self.perVCPU = min(h.immovable/float64(self.vcpus), 1)
+	h.sharers = append(slices.Clone(h.vms), self)
+	slices.SortFunc(h.sharers, byDemand)
+	h.threads = h.vcpus + self.vcpus
 	h.now = h.outlook(nil, nil, 0)
+}
+
+func byDemand(a, b *vm) int {
+	return cmp.Or(cmp.Compare(a.perVCPU, b.perVCPU), cmp.Compare(a.vcpus, b.vcpus), cmp.Compare(a.others, b.others), cmp.Compare(a.uuid, b.uuid))
 }
 
 // commit changes the fleet as if the candidate were under way.

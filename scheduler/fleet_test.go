@@ -2,6 +2,7 @@ package scheduler_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -182,7 +183,7 @@ func (f *fleet) beat(h *host) cluster.Snapshot {
 			}
 		}
 	}
-	share(h.cpus-h.overhead, vms)
+	share(h.cpus, h.overhead, vms)
 	load := cluster.Load{
 		TakenAt: f.state.Now.Add(h.clock), Window: 10 * time.Second, NextIn: f.every, Inventory: h.revision,
 		Source: h.source, BookError: h.bookError, CPUs: h.cpus, Overhead: h.overhead, Use: h.overhead, Memory: h.memory,
@@ -221,14 +222,17 @@ func (v *vm) measure() cluster.VMLoad {
 }
 
 // share gives CPU in rounds: each vCPU that still wants some gets an equal
-// part of what is left. It is not the planner's way of reckoning the same.
-func share(left cluster.MilliCPU, vms []*vm) {
-	for _, v := range vms {
+// part of what is left, and so does the host's own work on each of its CPUs. It
+// is not the planner's way of reckoning the same.
+func share(cpus, overhead cluster.MilliCPU, vms []*vm) {
+	self := &vm{VM: cluster.VM{VCPUs: max(int(cpus+500)/1000, 1)}, demand: overhead}
+	left, sharers := cpus, append(slices.Clone(vms), self)
+	for _, v := range sharers {
 		v.run = 0
 	}
 	for range 64 {
 		hungry := cluster.MilliCPU(0)
-		for _, v := range vms {
+		for _, v := range sharers {
 			if v.run < v.demand {
 				hungry += cluster.MilliCPU(v.VCPUs)
 			}
@@ -237,7 +241,7 @@ func share(left cluster.MilliCPU, vms []*vm) {
 			return
 		}
 		part := left / hungry
-		for _, v := range vms {
+		for _, v := range sharers {
 			got := min(part*cluster.MilliCPU(v.VCPUs), v.demand-v.run)
 			v.run += got
 			left -= got

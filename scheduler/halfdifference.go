@@ -147,7 +147,7 @@ func narrows(_ *fleet, c *candidate) *cluster.Refusal {
 	gap := c.source.relative() - c.target.relative()
 	after := math.Abs(gap - c.vm.at(c.source) - c.vm.at(c.target))
 	switch {
-	case c.vm.work() < idle:
+	case c.vm.work() == 0:
 		return no(cluster.CodeGapTooSmall, "%s is idle: moving it changes no load", c.vm.name)
 	case c.vm.at(c.target) >= gap || after >= gap:
 		return no(cluster.CodeGapTooSmall, "%s would leave a gap of %s where it is %s now between %s and %s",

@@ -195,7 +195,7 @@ func TestLawNothingBecauseOfUnknownHosts(t *testing.T) {
 func (f *fleet) worst(hosts ...*host) float64 {
 	worst := 0.0
 	for _, h := range hosts {
-		share(h.cpus-h.overhead, h.vms)
+		share(h.cpus, h.overhead, h.vms)
 		for _, v := range h.vms {
 			worst = max(worst, (v.demand-v.run).CPUs()/float64(v.VCPUs))
 		}
@@ -365,7 +365,7 @@ func (f *fleet) foretell(v *vm, from, to *host) (before, after float64) {
 	before = f.worst(from, to)
 	served := map[*vm]bool{}
 	for _, w := range slices.Concat(from.vms, to.vms) {
-		served[w] = w.run >= w.demand-5
+		served[w] = w.run >= w.demand-30 // rounds leave a rest
 	}
 	f.shift(v, from, to)
 	after = f.worst(from, to)

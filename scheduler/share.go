@@ -30,7 +30,7 @@ type outlook struct {
 // level is how much CPU a vCPU can get at most once one VM has come and
 // another one has left; either may be nil. 1 means no contention.
 func (h *host) level(came, left *vm) float64 {
-	free, vcpus := h.left, h.vcpus
+	free, vcpus := h.shared, h.threads
 	if came != nil {
 		free, vcpus = free-came.others, vcpus+came.vcpus
 	}
@@ -50,12 +50,12 @@ func (h *host) level(came, left *vm) float64 {
 // demands are served whole, and the others share what remains. Of the vcpus,
 // those that are no VM's want all that they can get.
 func (h *host) fill(came, left *vm, free float64, vcpus int) float64 {
-	for i := 0; i < len(h.vms) || came != nil; {
+	for i := 0; i < len(h.sharers) || came != nil; {
 		var v *vm
-		if i == len(h.vms) || came != nil && came.perVCPU < h.vms[i].perVCPU {
+		if i == len(h.sharers) || came != nil && came.perVCPU < h.sharers[i].perVCPU {
 			v, came = came, nil
 		} else {
-			v, i = h.vms[i], i+1
+			v, i = h.sharers[i], i+1
 		}
 		if v == left {
 			continue
@@ -123,11 +123,16 @@ func grown(work, change float64) float64 {
 	if work < idle {
 		return 1
 	}
-	return max(work+change, 0) / work
+	return min(max(work+change, 0)/work, maxGrowth)
 }
 
-// idle is less CPU than anything that is alive uses.
-const idle = 1e-6
+const (
+	// idle is so little CPU that nobody waits behind it.
+	idle = 0.01
+	// maxGrowth bounds what is concluded from waiting behind little about
+	// waiting behind much.
+	maxGrowth = 4
+)
 
 // minTrust bounds how far measuring may discount the model: a VM that has not
 // suffered yet is no proof that it never will.
@@ -170,11 +175,9 @@ func (v *vm) calibrate(level float64) {
 // brings is how much a VM of the host would wait beyond the model on another:
 // as here, by the work per CPU that it would wait behind.
 func (h *host) brings(v *vm, target *host) float64 {
-	here := (h.work - v.work()) / h.cpus
-	if here < idle {
-		return v.extra
-	}
-	return float64(v.extra * (target.work / target.cpus / here))
+	here := h.work - v.work()
+	there := target.work / target.cpus * h.cpus
+	return float64(v.extra * grown(here, there-here))
 }
 
 // hostPain is the figure that thresholds look at, see cluster.Pain.
