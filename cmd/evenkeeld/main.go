@@ -23,7 +23,7 @@ import (
 // version is set by the build.
 var version = "0.1.0-dev"
 
-// Exit codes, as of the whole family (docs/reference/exit-codes).
+// Exit codes, as of the whole family (docs/reference/json.md).
 const (
 	exitFailed = 1
 	exitUsage  = 64
@@ -31,6 +31,9 @@ const (
 )
 
 func main() {
+	// The configuration is read at the start only, as yet; the habit of sending
+	// SIGHUP for a reload must not end the daemon.
+	signal.Ignore(syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
