@@ -135,6 +135,7 @@ func (s *show) balance(ctx context.Context) error {
 			return false, err
 		}
 		story.tell(moves)
+		s.drill.Lab.FavourGuests()
 		if time.Since(looked) > 5*time.Second {
 			s.say("%s", s.picture(meter.Steal()))
 			looked = time.Now()

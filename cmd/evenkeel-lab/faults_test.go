@@ -102,6 +102,7 @@ func fill(t *testing.T, d *drill.Drill, round int, leader string) {
 		must(d.Lab.StartGuest(ctx, lab.Guest{Name: name, On: "hv1", VCPUs: 1, Memory: lab.Bytes(128 << 20), Load: "cpu:100"}))
 		must(d.Lab.WaitBooted(ctx, name))
 	}
+	d.Lab.FavourGuests()
 	must(d.Lead(ctx, leader))
 	must(drill.Until(ctx, "hv1 to suffer and hv2 to be idle", func() (bool, error) {
 		hosts, err := d.Hosts(ctx)

@@ -173,7 +173,7 @@ func (l *Lab) startAgent(ctx context.Context, host string) error {
 	if err := l.recordHost(host, func(h *HostState) { h.Agent = p }); err != nil {
 		return err
 	}
-	if err := raiseAutogroup(p); err != nil {
+	if err := raiseAutogroup(p.PID, agentNice); err != nil {
 		return err
 	}
 	socket, err := l.AgentSocket(host)
@@ -192,13 +192,13 @@ func (l *Lab) startAgent(ctx context.Context, host string) error {
 	})
 }
 
-// raiseAutogroup does for the process's session what nice does for its
-// threads: where the kernel groups tasks by session (autogroup), nice only
-// counts within a session, and each QEMU has one of its own.
-func raiseAutogroup(p Process) error {
-	err := os.WriteFile(filepath.Join("/proc", strconv.Itoa(p.PID), "autogroup"), []byte(agentNice), 0)
+// raiseAutogroup does for a process's session what nice does for its threads:
+// where the kernel groups tasks by session (autogroup), nice only counts
+// within a session, and each QEMU has one of its own.
+func raiseAutogroup(pid int, nice string) error {
+	err := os.WriteFile(filepath.Join("/proc", strconv.Itoa(pid), "autogroup"), []byte(nice), 0)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("raise the priority of process %d: %w", p.PID, err)
+		return fmt.Errorf("raise the priority of process %d: %w", pid, err)
 	}
 	return nil
 }

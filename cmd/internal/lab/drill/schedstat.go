@@ -42,6 +42,7 @@ type waits struct {
 }
 
 func (d *Drill) waits() map[string]waits {
+	d.Lab.FavourGuests()
 	out := map[string]waits{}
 	for _, g := range d.Lab.Guests() {
 		hosts := d.Lab.GuestHosts(g.Name)
