@@ -48,9 +48,10 @@ type host struct {
 type vm struct {
 	cluster.VM
 	demand cluster.MilliCPU
-	steal  *cluster.Ratio // as measured; nil: as it follows from sharing
-	dark   bool           // not measured yet
-	also   string         // a second host that reports it
+	steal  *cluster.Ratio   // as measured; nil: as it follows from sharing
+	others cluster.MilliCPU // of its other threads
+	dark   bool             // not measured yet
+	also   string           // a second host that reports it
 
 	run cluster.MilliCPU
 }
@@ -183,7 +184,11 @@ func (f *fleet) beat(h *host) cluster.Snapshot {
 			}
 		}
 	}
-	share(h.cpus, h.overhead, vms)
+	left := h.cpus
+	for _, v := range vms {
+		left -= v.others
+	}
+	share(left, h.overhead, vms)
 	load := cluster.Load{
 		TakenAt: f.state.Now.Add(h.clock), Window: 10 * time.Second, NextIn: f.every, Inventory: h.revision,
 		Source: h.source, BookError: h.bookError, CPUs: h.cpus, Overhead: h.overhead, Use: h.overhead, Memory: h.memory,
@@ -192,7 +197,7 @@ func (f *fleet) beat(h *host) cluster.Snapshot {
 	var wait, vcpus cluster.MilliCPU
 	for _, v := range vms {
 		inv.VMs = append(inv.VMs, v.VM)
-		load.Use += v.run
+		load.Use += v.run + v.others
 		if v.dark {
 			continue
 		}
@@ -218,7 +223,7 @@ func (v *vm) measure() cluster.VMLoad {
 		wait = cluster.MilliCPU(int64(*v.steal) * int64(v.VCPUs) / 1000)
 	}
 	steal := min(cluster.Ratio(wait*1000/cluster.MilliCPU(v.VCPUs)), cluster.Whole)
-	return cluster.VMLoad{Slot: v.Slot, Run: v.run, Wait: wait, Demand: v.demand, Steal: steal, StealMax: steal}
+	return cluster.VMLoad{Slot: v.Slot, Run: v.run, Wait: wait, Others: v.others, Demand: v.demand, Steal: steal, StealMax: steal}
 }
 
 // share gives CPU in rounds: each vCPU that still wants some gets an equal

@@ -5,8 +5,10 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/evenkeel/evenkeel/scheduler"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
@@ -49,7 +51,7 @@ func one(t *rapid.T, in int, label string) bool { return rapid.IntRange(1, in).D
 func drawFleet(t *rapid.T, policy string) spec {
 	s := spec{policy: policy, set: cluster.DefaultSettings()}
 	s.set.Policy, s.set.Profile, s.set.WarmUp = policy, cluster.ProfileFast, 0
-	s.set.PerCluster = rapid.IntRange(1, 4).Draw(t, "per cluster")
+	s.set.PerCluster = rapid.IntRange(1, 6).Draw(t, "per cluster")
 	s.set.PerHost = rapid.IntRange(1, 2).Draw(t, "per host")
 	s.set.PerHour, s.set.PerDay = 1000, 1000
 	for i := range rapid.IntRange(2, 6).Draw(t, "hosts") {
@@ -186,6 +188,70 @@ func TestLawNothingBecauseOfUnknownHosts(t *testing.T) {
 		}
 		if a, b := f.plan().Moves, other.build(t).plan().Moves; !reflect.DeepEqual(a, b) {
 			t.Fatalf("figures of a silent host changed the plan:\n%+v\n%+v", a, b)
+		}
+	})
+}
+
+// extreme draws figures at the edges of what a State accepts.
+func extreme(t *rapid.T, label string, values ...int64) int64 {
+	return rapid.SampledFrom(values).Draw(t, label)
+}
+
+// Whatever a State accepts can be planned and explained: no panic, figures
+// that are figures, texts that a decision can hold, orders that are taken.
+func TestLawAbsurdFleetsArePlanned(t *testing.T) {
+	long := strings.Repeat("ü", 128)
+	forAllFleets(t, bothPolicies, func(t *rapid.T, s spec, f *fleet) {
+		for i, h := range f.hosts {
+			f.must(f.actor(h), cluster.Announce{Cluster: testCluster, Member: cluster.Member{
+				ID: f.ids[h.name], Name: long[:254] + fmt.Sprint(i), Role: cluster.RoleHypervisor, Incarnation: 1, Level: 1, CPUs: 1, Memory: 1,
+				MigrationPeerURI: "x", MigrationURI: "x",
+			}})
+			h.sequence++
+			most := int64(1) << 14 * 1000
+			snap := cluster.Snapshot{Host: f.ids[h.name], Incarnation: 1, Sequence: h.sequence, Inventory: &cluster.Inventory{Revision: h.revision + 1}}
+			snap.Load = cluster.Load{
+				TakenAt: f.state.Now, Window: time.Second, NextIn: 15 * time.Second, Inventory: h.revision + 1, Source: cluster.SourceEBPF,
+				CPUs: cluster.MilliCPU(extreme(t, "cpus", 1, 999, 1000, most)), Use: cluster.MilliCPU(extreme(t, "use", 0, 1000, most)),
+				Overhead: cluster.MilliCPU(extreme(t, "overhead", 0, 1000, most)), Memory: cluster.Bytes(extreme(t, "memory", 0, 1<<34, 1<<50)),
+				Steal: cluster.Ratio(extreme(t, "steal", 0, 500_000, 1_010_000)), StealMax: cluster.Ratio(extreme(t, "worst", 0, 1_010_000)),
+			}
+			for _, v := range h.vms {
+				facts := v.VM
+				facts.Name, facts.VCPUs, facts.MaxMemory = long, int(extreme(t, "vcpus", 0, 1, 4096)), cluster.Bytes(extreme(t, "mem", 0, 1<<30, 1<<50))
+				snap.Inventory.VMs = append(snap.Inventory.VMs, facts)
+				figure := func(label string) cluster.MilliCPU { return cluster.MilliCPU(extreme(t, label, 0, 1, 1000, most)) }
+				snap.Load.VMs = append(snap.Load.VMs, cluster.VMLoad{
+					Slot: v.Slot, Run: figure("run"), Wait: figure("wait"), Others: figure("others"), Demand: figure("demand"),
+					Steal: cluster.Ratio(extreme(t, "vm steal", 0, 1_010_000)), StealMax: cluster.Ratio(extreme(t, "vm worst", 0, 1_010_000)),
+				})
+			}
+			f.must(leader, cluster.Snapshots{Batch: []cluster.Snapshot{snap}})
+		}
+		f.state.Now = f.state.Now.Add(5 * time.Second)
+		if f.state.Rejected > 0 {
+			t.Fatal("a snapshot was refused: the extremes are beyond the bounds")
+		}
+		r := f.plan()
+		f.checkOrders(scheduler.Input{State: f.state}, r)
+		texts := []string{r.Text}
+		for _, m := range r.Moves {
+			texts = append(texts, m.Reason)
+			for _, share := range []cluster.Ratio{m.Predicted.VMStealAfter, m.Predicted.SourceStealAfter, m.Predicted.TargetStealAfter} {
+				if share < 0 || share > cluster.Whole {
+					t.Fatalf("a steal of %d ppm is predicted", share)
+				}
+			}
+		}
+		for _, h := range f.hosts {
+			for _, v := range scheduler.Explain(scheduler.Input{State: f.state}, f.ids[h.name]) {
+				texts = append(texts, v.Text)
+			}
+		}
+		for _, text := range texts {
+			if len(text) > 1024 || !utf8.ValidString(text) {
+				t.Fatalf("no text for a record: %d bytes, %q", len(text), text)
+			}
 		}
 	})
 }

@@ -61,11 +61,16 @@ func (c candidate) targetID() string {
 	return c.target.id
 }
 
-func (n *notes) best() []cluster.Candidate {
+// best are the candidates that would have been best, as records.
+func (n *notes) best(f *fleet) []cluster.Candidate {
 	n.trim()
 	var out []cluster.Candidate
 	for _, k := range n.kept {
-		out = append(out, cluster.Candidate{VM: k.vmID, Source: k.source.id, Target: k.targetID(), Code: k.refusal.Code, Text: k.refusal.Text})
+		c := cluster.Candidate{VM: k.vmID, Source: k.source.id, Target: k.targetID(), Code: k.refusal.Code, Text: k.refusal.Text}
+		if k.predicted() {
+			c.Predicted = f.effect(k.candidate)
+		}
+		out = append(out, c)
 	}
 	return out
 }

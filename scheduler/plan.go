@@ -99,7 +99,7 @@ func Plan(in Input) Result {
 	}
 	note := newNotes()
 	r.Moves = f.steps(p, sources, note)
-	r.Refused, r.Counts, r.Iterations = note.best(), note.counts(), f.weighed
+	r.Refused, r.Counts, r.Iterations = note.best(f), note.counts(), f.weighed
 	if len(r.Moves) == 0 {
 		r.Code, r.Text = note.summary(p.call(f, sources[0]))
 	}

@@ -204,6 +204,9 @@ func (f *fleet) read(l line, v *vm) {
 	if s, ok := l.used("cpu"); ok {
 		v.demand = f.milli(s)
 	}
+	if s, ok := l.used("others"); ok {
+		v.others = f.milli(s)
+	}
 	if s, ok := l.used("mem"); ok {
 		v.MaxMemory = f.bytes(s)
 	}

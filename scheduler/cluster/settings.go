@@ -14,7 +14,7 @@ type Settings struct {
 	Enter Ratio `json:"enter"` // pain above which a host's excess accumulates
 	Exit  Ratio `json:"exit"`  // pain below which the excess is forgotten
 
-	MinGain  Ratio         `json:"min_gain"` // a move must lower the predicted worst pain by this much
+	MinGain  Ratio         `json:"min_gain"` // a move must lower the worst predicted pain, or the moved VM's, by this much
 	Cooldown time.Duration `json:"cooldown"` // a moved VM stays where it is for this long
 
 	PerHost    int `json:"per_host"`    // moves in flight that touch one host

@@ -65,7 +65,7 @@ func (s *Scenario) checkVMs(hosts map[string]bool) (map[string]VM, error) {
 		case v.VCPUs < 1 || v.VCPUs > 1024 || v.Memory <= 0:
 			return nil, fmt.Errorf("VM %s needs 1 to 1024 vCPUs and memory", v.Name)
 		}
-		if err := v.Work.check(v); err != nil {
+		if err := v.check(v); err != nil {
 			return nil, err
 		}
 		vms[v.Name] = v
