@@ -3,7 +3,6 @@ package sim
 import (
 	"time"
 
-	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
 // tick is the grain of the simulation.
@@ -92,29 +91,5 @@ func (g *guest) account() {
 	g.run += g.got
 	if g.got < g.wants {
 		g.wait += tick - g.got
-	}
-}
-
-// memoryOf is what a guest is charged with.
-func memoryOf(g *guest) cluster.Bytes { return g.Memory + cluster.VMOverhead }
-
-// take and give move a guest between machines.
-func (m *machine) take(g *guest, now time.Duration) {
-	i := 0
-	for i < len(m.guests) && m.guests[i].slot < g.slot {
-		i++
-	}
-	m.guests = append(m.guests[:i:i], append([]*guest{g}, m.guests[i:]...)...)
-	g.home, g.arrived = m, now
-	m.agent.revision++
-}
-
-func (m *machine) give(g *guest) {
-	for i, h := range m.guests {
-		if h == g {
-			m.guests = append(m.guests[:i:i], m.guests[i+1:]...)
-			m.agent.revision++
-			return
-		}
 	}
 }
