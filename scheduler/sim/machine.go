@@ -2,7 +2,6 @@ package sim
 
 import (
 	"time"
-
 )
 
 // tick is the grain of the simulation.
@@ -91,5 +90,26 @@ func (g *guest) account() {
 	g.run += g.got
 	if g.got < g.wants {
 		g.wait += tick - g.got
+	}
+}
+
+// take and give move a guest between machines.
+func (m *machine) take(g *guest, now time.Duration) {
+	i := 0
+	for i < len(m.guests) && m.guests[i].slot < g.slot {
+		i++
+	}
+	m.guests = append(m.guests[:i:i], append([]*guest{g}, m.guests[i:]...)...)
+	g.home, g.arrived = m, now
+	m.agent.revision++
+}
+
+func (m *machine) give(g *guest) {
+	for i, h := range m.guests {
+		if h == g {
+			m.guests = append(m.guests[:i:i], m.guests[i+1:]...)
+			m.agent.revision++
+			return
+		}
 	}
 }
