@@ -41,7 +41,6 @@ type vmSpec struct {
 	lock   cluster.DiskLock
 	run    cluster.RunState
 	dark   bool
-	moved  time.Duration // ago; 0: never
 }
 
 func one(t *rapid.T, in int, label string) bool { return rapid.IntRange(1, in).Draw(t, label) == in }

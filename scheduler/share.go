@@ -176,7 +176,7 @@ func (v *vm) calibrate(level float64) {
 // as here, by the work per CPU that it would wait behind.
 func (h *host) brings(v *vm, target *host) float64 {
 	here := h.work - v.work()
-	there := target.work / target.cpus * h.cpus
+	there := float64(target.work / target.cpus * h.cpus)
 	return float64(v.extra * grown(here, there-here))
 }
 
