@@ -65,6 +65,10 @@ vet:
 bench: build ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: sim
+sim: ## play the simulator's scenarios under several policies
+	$(GO) run ./scheduler/bench/sim -story=false scheduler/bench/sim/scenarios/*.txt
+
 .PHONY: lint
 lint: ## run the linters on Go, shell and C
 	@deploy/setup.sh lint
