@@ -13,15 +13,15 @@ import (
 const sameWithin = cluster.Ratio(10_000) // 1 point
 
 // verifications are the moves that have settled and can be measured, or have
-// waited so long that they never will be.
+// waited so long that they never will be. What ended before the fleet was
+// leaderless for long is left alone: figures of now say nothing about it.
 func verifications(s cluster.State, now cluster.Time) []cluster.Body {
 	var out []cluster.Body
 	for _, m := range s.MovesBackward() {
+		// All are looked at: one that is live, or that was resolved late, may be
+		// younger than one that has just ended.
 		age := now.Sub(m.EndedAt)
-		if age > 10*s.Settings.Settle+time.Hour {
-			break // older ones ended earlier, or will never be measured
-		}
-		if m.State != cluster.MoveDone || m.VerifiedAt != 0 || age < s.Settings.Settle {
+		if m.State != cluster.MoveDone || m.VerifiedAt != 0 || age < s.Settings.Settle || age > 10*s.Settings.Settle+time.Hour {
 			continue
 		}
 		if e, ok := measure(s, m, now); ok {
