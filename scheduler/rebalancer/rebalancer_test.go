@@ -3,6 +3,8 @@ package rebalancer_test
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +17,7 @@ const (
 	clusterID = "00000000-0000-0000-0000-0000000000c1"
 	hvA       = "00000000-0000-0000-0000-00000000000a"
 	hvB       = "00000000-0000-0000-0000-00000000000b"
+	hvC       = "00000000-0000-0000-0000-00000000000c"
 )
 
 var operator = cluster.Actor{Kind: cluster.KindOperator, ID: "op", Name: "ann"}
@@ -29,11 +32,20 @@ type fleet struct {
 	silent    map[string]bool
 	proposals []string // kinds that the loop proposed
 	vms       map[string][]int
+	steal     map[string]cluster.Ratio // what a host's VMs suffer, if not what processor sharing makes of it
+	// before, if set, is what comes between the loop's look and its proposal; an
+	// error keeps the proposal from the log.
+	before func(context.Context, cluster.Command) error
 }
 
 func (f *fleet) State() (cluster.State, uint64) { return f.s, f.index }
 
-func (f *fleet) Propose(_ context.Context, c cluster.Command) (uint64, error) {
+func (f *fleet) Propose(ctx context.Context, c cluster.Command) (uint64, error) {
+	if f.before != nil {
+		if err := f.before(ctx, c); err != nil {
+			return 0, err
+		}
+	}
 	f.proposals = append(f.proposals, c.Kind())
 	return f.apply(c)
 }
@@ -57,13 +69,16 @@ func vmID(n int) string { return "00000000-0000-0000-0000-00000000000" + string(
 
 func agentOf(host string) cluster.Actor { return cluster.Actor{Kind: cluster.KindAgent, ID: host} }
 
-// newFleet has four hungry VMs on A, none on B, and one CPU each.
-func newFleet(t *testing.T, mode cluster.Mode) *fleet {
+// newFleet has four hungry VMs on A, none on B or further hosts, and one CPU each.
+func newFleet(t *testing.T, mode cluster.Mode, further ...string) *fleet {
 	f := &fleet{
 		t: t, s: cluster.New(clusterID), term: 1, seq: map[string]uint64{}, silent: map[string]bool{},
-		vms: map[string][]int{hvA: {1, 2, 3, 4}, hvB: nil},
+		vms: map[string][]int{hvA: {1, 2, 3, 4}, hvB: nil}, steal: map[string]cluster.Ratio{},
 	}
-	for _, h := range []string{hvA, hvB} {
+	for _, h := range further {
+		f.vms[h] = nil
+	}
+	for _, h := range f.hosts() {
 		f.must(agentOf(h), cluster.Announce{Cluster: clusterID, Member: cluster.Member{
 			ID: h, Name: "hv-" + h[35:], Role: cluster.RoleHypervisor, Incarnation: 1, Level: 1, CPUs: 1000, Memory: 64 * cluster.GiB,
 			MigrationPeerURI: "qemu+tcp://x/system", MigrationURI: "tcp://x",
@@ -76,9 +91,11 @@ func newFleet(t *testing.T, mode cluster.Mode) *fleet {
 	return f
 }
 
+func (f *fleet) hosts() []string { return slices.Sorted(maps.Keys(f.vms)) }
+
 // beat publishes what processor sharing makes of the present placement.
 func (f *fleet) beat() {
-	for _, h := range []string{hvA, hvB} {
+	for _, h := range f.hosts() {
 		if f.silent[h] {
 			continue
 		}
@@ -90,7 +107,10 @@ func (f *fleet) beat() {
 			Source: cluster.SourceEBPF, CPUs: 1000, Memory: 64 * cluster.GiB,
 		}
 		for i, vm := range f.vms[h] {
-			steal := cluster.Whole - cluster.Whole/cluster.Ratio(n)
+			steal, told := f.steal[h]
+			if !told {
+				steal = cluster.Whole - cluster.Whole/cluster.Ratio(n)
+			}
 			inv.VMs = append(inv.VMs, cluster.VM{Slot: uint32(i), UUID: vmID(vm), Name: "vm" + vmID(vm)[35:], VCPUs: 1, MaxMemory: cluster.GiB, Run: cluster.RunRunning, Lock: cluster.LockNone})
 			load.VMs = append(load.VMs, cluster.VMLoad{Slot: uint32(i), Run: cluster.MilliCPU(1000 / n), Wait: cluster.MilliCPU(1000 - 1000/n), Demand: 1000, Steal: steal, StealMax: steal})
 			load.Steal, load.StealMax, load.Use = steal, steal, 1000
@@ -159,11 +179,14 @@ func story(t *testing.T, name string, mode cluster.Mode, scene func(t *testing.T
 	t.Run(name, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFleet(t, mode)
-			r := rebalancer.New(rebalancer.Config{
-				Replica: f, Self: cluster.Actor{Kind: cluster.KindAgent, ID: hvA}, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
-			})
-			scene(t, f, r)
+			scene(t, f, f.leader())
 		})
+	})
+}
+
+func (f *fleet) leader() *rebalancer.Rebalancer {
+	return rebalancer.New(rebalancer.Config{
+		Replica: f, Self: cluster.Actor{Kind: cluster.KindAgent, ID: hvA}, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 }
 
