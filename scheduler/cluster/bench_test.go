@@ -32,7 +32,7 @@ func BenchmarkEncodeState(b *testing.B) {
 	}
 }
 
-func bigFleet(b *testing.B, hosts, vms int) (State, []Snapshot) {
+func bigFleet(b testing.TB, hosts, vms int) (State, []Snapshot) {
 	s := New(testCluster)
 	var snaps []Snapshot
 	apply := func(by Actor, body Body) {
@@ -47,6 +47,7 @@ func bigFleet(b *testing.B, hosts, vms int) (State, []Snapshot) {
 		m.Name = m.ID
 		apply(Actor{KindAgent, m.ID, ""}, Announce{testCluster, m})
 		snap := Snapshot{Host: m.ID, Incarnation: 1, Sequence: 1, Inventory: &Inventory{Revision: 1}, Load: testLoad(epoch)}
+		snap.Load.Memory = 64 * GiB
 		for j := range vms {
 			vm := testVM(vmA)
 			vm.Slot, vm.UUID = uint32(j), fmt.Sprintf("%08x-0000-4000-8000-%012x", i, j)

@@ -179,39 +179,50 @@ func (h *history) apply(by Actor, body Body) {
 	h.check(c.Kind())
 }
 
-func (h *history) check(kind string) {
-	live := map[string]int{}
-	touched := map[string]int{}
-	for _, m := range h.s.Moves() {
+// invariants says what is wrong with the moves and places of a State.
+func invariants(s State) error {
+	live := map[string]string{}
+	for _, m := range s.Moves() {
 		if !m.State.Live() {
 			continue
 		}
-		live[m.VM]++
+		if other, twice := live[m.VM]; twice {
+			return fmt.Errorf("VM %s has two live moves, %s and %s", m.VM, other, m.ID)
+		}
+		live[m.VM] = m.ID
+		if indexed, ok := s.LiveMove(m.VM); !ok || indexed.Seq != m.Seq {
+			return fmt.Errorf("%s is %s, but the index of live moves says %q", m.ID, m.State, indexed.ID)
+		}
+		if _, ok := s.Place(m.VM); !ok {
+			return fmt.Errorf("VM %s has a live move and no place", m.VM)
+		}
+	}
+	if n := s.live.len(); n != len(live) {
+		return fmt.Errorf("%d moves in flight, %d indexed", len(live), n)
+	}
+	for vm, p := range s.Places() {
+		if len(p.Hosts) == 0 && live[vm] == "" {
+			return fmt.Errorf("VM %s is nowhere, and kept", vm)
+		}
+	}
+	return nil
+}
+
+func (h *history) check(kind string) {
+	if err := invariants(h.s); err != nil {
+		h.t.Fatalf("after %s: %v", kind, err)
+	}
+	touched := map[string]int{}
+	for m := range h.s.Live() {
 		touched[m.Source]++
 		touched[m.Target]++
-		if indexed, ok := h.s.LiveMove(m.VM); !ok || indexed.Seq != m.Seq {
-			h.t.Fatalf("after %s: %s is %s, but the index of live moves says %s", kind, m.ID, m.State, indexed.ID)
-		}
 	}
-	for vm, n := range live {
-		if n > 1 {
-			h.t.Fatalf("after %s: VM %s has %d live moves", kind, vm, n)
-		}
-		if _, ok := h.s.Place(vm); !ok {
-			h.t.Fatalf("after %s: VM %s has a live move and no place", kind, vm)
-		}
-	}
-	if n := h.s.live.len(); n != len(live) || n > h.s.Settings.PerCluster {
-		h.t.Fatalf("after %s: %d moves in flight, %d indexed, at most %d may be", kind, len(live), n, h.s.Settings.PerCluster)
+	if n := h.s.live.len(); n > h.s.Settings.PerCluster {
+		h.t.Fatalf("after %s: %d moves in flight, at most %d may be", kind, n, h.s.Settings.PerCluster)
 	}
 	for host, n := range touched {
 		if n > h.s.Settings.PerHost {
 			h.t.Fatalf("after %s: %d moves touch %s, at most %d may", kind, n, host, h.s.Settings.PerHost)
-		}
-	}
-	for vm, p := range h.s.Places() {
-		if len(p.Hosts) == 0 && live[vm] == 0 {
-			h.t.Fatalf("after %s: VM %s is nowhere, and kept", kind, vm)
 		}
 	}
 	data := encoded(h.t, h.s)
@@ -246,16 +257,20 @@ func (h *history) replay() {
 }
 
 // FuzzApply applies whatever decodes, on a State with a move in each live
-// state: it must not panic, change the State before it, or end in a State
-// that cannot be written down and read again.
+// state: it must not panic, change the State before it, break an invariant, or
+// end in a State that cannot be written down and read again. The seeds are all
+// commands from everybody who may have a say in the move, in each state.
 func FuzzApply(f *testing.F) {
 	for _, body := range samples() {
-		data, err := EncodeCommand(Command{1, "id", Actor{KindAgent, hv1, ""}, epoch, body})
-		if err != nil {
-			f.Fatal(err)
+		for _, actor := range []Actor{byHost(hv1), byHost(hv2), byOperator} {
+			data, err := EncodeCommand(Command{1, "id", actor, epoch, body})
+			if err != nil {
+				f.Fatal(err)
+			}
+			for state := range uint8(5) {
+				f.Add(data, state)
+			}
 		}
-		f.Add(data, uint8(0))
-		f.Add(data, uint8(3))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, at uint8) {
 		c, err := DecodeCommand(data)
@@ -273,6 +288,9 @@ func FuzzApply(f *testing.F) {
 			}
 			if !bytes.Equal(before, encoded(t, w.s)) {
 				t.Fatalf("%s changed the State before it", c.Kind())
+			}
+			if err := invariants(next); err != nil {
+				t.Fatalf("after %s: %v", c.Kind(), err)
 			}
 			after := encoded(t, next)
 			back, err := DecodeState(bytes.NewReader(after))
