@@ -38,8 +38,8 @@ type header struct {
 	TermSince    Time   `json:"term_since"`
 	LastMove     uint64 `json:"last_move"`
 	LastDecision uint64 `json:"last_decision"`
-	// ThawedAt is when an operator last resumed: failures before it do not
-	// freeze again.
+	// ThawedAt is when an operator last resumed: failures before it, and hosts
+	// that were silent then, do not freeze again.
 	ThawedAt Time `json:"thawed_at,omitempty"`
 
 	Accepted uint64 `json:"accepted"` // snapshots

@@ -401,6 +401,24 @@ func TestNoFreeze(t *testing.T) {
 			t.Errorf("frozen %+v", f.s.Frozen)
 		}
 	})
+	play("an operator who resumes knows who is silent, until one more is", func(t *testing.T, f *fleet, r *rebalancer.Rebalancer) {
+		f.play(r, 20*time.Second, nil)
+		f.silent[hvB], f.silent[hvC] = true, true
+		f.play(r, 20*time.Second, nil)
+		if f.s.Frozen.Since == 0 {
+			t.Fatal("two hosts are silent, and nothing is frozen")
+		}
+		f.must(operator, cluster.Resume{})
+		f.play(r, 5*time.Minute, nil)
+		if f.s.Frozen.Since != 0 {
+			t.Fatalf("frozen again for the same silence: %+v", f.s.Frozen)
+		}
+		f.silent[hvA] = true
+		f.play(r, 10*time.Second, nil)
+		if f.s.Frozen.Cause != "3 of 3 hypervisors are silent" {
+			t.Errorf("frozen %+v", f.s.Frozen)
+		}
+	})
 	play("a freeze without an end stays", func(t *testing.T, f *fleet, r *rebalancer.Rebalancer) {
 		f.must(operator, cluster.Freeze{Cause: "storage is down"})
 		f.play(r, 20*time.Second, nil)

@@ -206,12 +206,13 @@ const silenceFreeze = 2 * time.Minute
 // silence freezes automation while too many hypervisors are silent: whatever
 // silenced them may be silencing more, and moves add load to the network. One
 // silent host alone is a host's failure, not the fleet's; a host that has not
-// spoken yet is new; and a new leader has heard nobody yet.
+// spoken yet is new; and a new leader has heard nobody yet. An operator who
+// resumed knew who was silent then: it takes one more to freeze again.
 func silence(s cluster.State, now cluster.Time) (cluster.Freeze, bool) {
 	if now.Sub(s.TermSince) < max(s.Settings.WarmUp, cluster.MaxSilence) {
 		return cluster.Freeze{}, false
 	}
-	silent, all := 0, 0
+	silent, all, news := 0, 0, false
 	for _, h := range s.Hosts() {
 		if len(h.Beats) == 0 {
 			continue
@@ -219,9 +220,10 @@ func silence(s cluster.State, now cluster.Time) (cluster.Freeze, bool) {
 		all++
 		if !h.Fresh(now) {
 			silent++
+			news = news || h.Fresh(s.ThawedAt)
 		}
 	}
-	if silent < 2 || cluster.Ratio(int64(silent)*int64(cluster.Whole)/int64(all)) <= s.Settings.FreezeSilent {
+	if silent < 2 || !news || cluster.Ratio(int64(silent)*int64(cluster.Whole)/int64(all)) <= s.Settings.FreezeSilent {
 		return cluster.Freeze{}, false
 	}
 	if s.Frozen.Since != 0 && (s.Frozen.Until == 0 || s.Frozen.Until.Sub(now) > silenceFreeze/2) {
