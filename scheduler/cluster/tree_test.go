@@ -37,6 +37,27 @@ func TestTreeAgainstMap(t *testing.T) {
 	})
 }
 
+// TestTreeStaysBalanced takes trees of every size apart in many orders: the
+// shapes in which a rotation may go wrong are rare in random writes.
+func TestTreeStaysBalanced(t *testing.T) {
+	for size := range 61 {
+		want, full := map[int]int{}, tree[int, int]{}
+		for k := range size {
+			full, want[k] = full.set(k, k), k
+		}
+		for _, stride := range []int{1, 7, 23, 53, 60} { // prime to 61
+			tr, left := full, maps.Clone(want)
+			for i := range 61 {
+				tr = tr.without(i * stride % 61)
+				delete(left, i*stride%61)
+				if err := agrees(tr, left); err != "" {
+					t.Fatalf("%d keys, removed %d by %d: %s", size, i+1, stride, err)
+				}
+			}
+		}
+	}
+}
+
 func agrees(t tree[int, int], want map[int]int) string {
 	keys := slices.Sorted(maps.Keys(want))
 	var got []int
