@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"testing"
 	"time"
 )
@@ -228,4 +229,77 @@ func (w *world) failed(vm string) {
 	w.must(byHost(hv1), EndJob{Move: o.ID, Evidence: runs})
 	w.must(byHost(hv3), Testify{Move: o.ID, Evidence: gone})
 	w.is(o.ID, MoveFailed)
+}
+
+func TestUnknownOutcomesFreeze(t *testing.T) {
+	w := newWorld(t)
+	set := w.s.Settings
+	set.FreezeAfter = 1
+	w.must(byOperator, SetSettings{Settings: set})
+	w.unknown()
+	if w.s.Frozen.Since == 0 {
+		t.Error("a move ended unknown, one may, and nothing is frozen")
+	}
+}
+
+// A VM on its way is charged to the target once, whether or not the target has
+// seen it yet.
+func TestArrivingMemoryCountsOnce(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	if got, want := w.s.MemoryUse(hv2), GiB+VMOverhead; got != want {
+		t.Errorf("before the target has seen it: %v, want %v", got, want)
+	}
+	snap := w.snapshot(hv2)
+	arriving := testVM(vmA)
+	arriving.Incoming = true
+	snap.Inventory = &Inventory{Revision: 2, VMs: []VM{arriving}}
+	snap.Load.Inventory = 2
+	w.must(byLeader, Snapshots{[]Snapshot{snap}})
+	if got, want := w.s.MemoryUse(hv2), GiB+VMOverhead; got != want {
+		t.Errorf("once the target has seen it: %v, want %v", got, want)
+	}
+	if p, _ := w.s.Place(vmA); len(p.Hosts) != 1 || p.Hosts[0] != hv1 {
+		t.Errorf("while it arrives it is on %v", p.Hosts)
+	}
+}
+
+func TestRingOfBeats(t *testing.T) {
+	w := newWorld(t)
+	for i := range 2 * MaxBeats {
+		w.wait(time.Second)
+		w.beat()
+		h, _ := w.s.Host(hv1)
+		last, _ := h.Last()
+		if want := min(i+2, MaxBeats); len(h.Beats) != want || last.At != w.s.Now || h.Beats[0].At != w.s.Now.Add(-time.Duration(want-1)*time.Second) {
+			t.Fatalf("after %d beats %d are kept, from %v to %v", i+2, len(h.Beats), h.Beats[0].At, last.At)
+		}
+	}
+}
+
+// At the exit threshold an excess is kept, below it forgotten.
+func TestExitThreshold(t *testing.T) {
+	for pain, want := range map[Ratio]time.Duration{Percent(5): time.Minute, Percent(5) - 1: 0} {
+		w := newWorld(t)
+		h, _ := w.s.Host(hv1)
+		h.Excess = time.Minute
+		w.s.hosts = w.s.hosts.set(hv1, h)
+		snap := w.snapshot(hv1)
+		snap.Load.Steal = pain
+		w.must(byLeader, Snapshots{[]Snapshot{snap}})
+		if h, _ := w.s.Host(hv1); h.Excess != want {
+			t.Errorf("at %v an excess of a minute became %v", pain, h.Excess)
+		}
+	}
+}
+
+// A cluster whose level has not been raised takes nothing above it: the entry
+// stops the replica and leaves its State as it was.
+func TestLevelAboveTheClusters(t *testing.T) {
+	w := newWorld(t)
+	w.s.Level = 0
+	next, err := w.s.Apply(Meta{w.index + 1, w.term}, Command{Level: 1, Actor: byOperator, At: w.s.Now + 1, Body: Resume{}})
+	if !errors.Is(err, ErrFeatureLevel) || RefusalOf(err) != nil || next.Index != w.s.Index || next.Now != w.s.Now {
+		t.Errorf("%v, index %d -> %d", err, w.s.Index, next.Index)
+	}
 }

@@ -110,6 +110,19 @@ func TestHeldBack(t *testing.T) {
 		f.play(r, 2*time.Second, nil)
 		f.untilOrdered(r)
 	})
+	story(t, "paused again after an order", cluster.ModeAuto, func(t *testing.T, f *fleet, r *rebalancer.Rebalancer) {
+		f.must(operator, cluster.Pause{Until: f.s.Now.Add(20 * time.Second)})
+		f.play(r, 10*time.Second, nil)
+		f.must(operator, cluster.Resume{})
+		m := f.untilOrdered(r)
+		f.must(operator, cluster.Pause{Until: f.s.Now.Add(time.Minute)})
+		f.must(operator, cluster.Cancel{Move: m.ID})
+		f.play(r, time.Second, nil)
+		// The same words as before the order, and yet no repetition.
+		if d := f.decisions()[0]; d.Code != cluster.CodePaused || d.Repeated != 0 || d.At != f.s.Now {
+			t.Errorf("%+v", d)
+		}
+	})
 	story(t, "two young leaders", cluster.ModeAuto, func(t *testing.T, f *fleet, r *rebalancer.Rebalancer) {
 		m := f.untilOrdered(r)
 		f.must(operator, cluster.Cancel{Move: m.ID})
@@ -320,6 +333,37 @@ func TestSuspect(t *testing.T) {
 	}
 }
 
+// A window that began before the move ended measures the past: with a settle
+// time shorter than the window, the window is waited for.
+func TestWindowsLieBehindTheMove(t *testing.T) {
+	story(t, "settle time of 5 s, window of 10 s", cluster.ModeAuto, func(t *testing.T, f *fleet, r *rebalancer.Rebalancer) {
+		set := f.s.Settings
+		set.Settle = 5 * time.Second
+		f.must(operator, cluster.SetSettings{Settings: set})
+		m := f.untilOrdered(r)
+		f.obedient()
+		f.must(operator, cluster.SetMode{Mode: cluster.ModeRecommend})
+		f.play(r, 9*time.Second, nil)
+		if m := f.is(m.ID, cluster.MoveDone); m.Verdict != "" {
+			t.Fatalf("%s by a window that began before the end", m.Verdict)
+		}
+		f.play(r, time.Second, nil)
+		if m := f.is(m.ID, cluster.MoveDone); m.Verdict != cluster.VerdictBetter {
+			t.Errorf("verdict %q, %s", m.Verdict, m.Why)
+		}
+	})
+	story(t, "nobody led for hours", cluster.ModeAuto, func(t *testing.T, f *fleet, r *rebalancer.Rebalancer) {
+		m := f.untilOrdered(r)
+		f.obedient()
+		f.must(operator, cluster.SetMode{Mode: cluster.ModeRecommend})
+		time.Sleep(2 * time.Hour)
+		f.play(r, 5*time.Minute, nil)
+		if m := f.is(m.ID, cluster.MoveDone); m.Verdict != "" || f.count("verify") != 0 {
+			t.Errorf("%s by the figures of another time: %s", m.Verdict, m.Why)
+		}
+	})
+}
+
 // A later move that hangs does not keep an earlier one from being verified.
 func TestVerifiesBehindALiveMove(t *testing.T) {
 	story(t, "claimed for ever", cluster.ModeAuto, func(t *testing.T, f *fleet, r *rebalancer.Rebalancer) {
@@ -338,18 +382,24 @@ func TestVerifiesBehindALiveMove(t *testing.T) {
 // Many silent hosts mean that something is wrong with more than hosts.
 func TestSilence(t *testing.T) {
 	for name, c := range map[string]struct {
+		share   cluster.Ratio
 		further []string
 		silent  []string
 		cause   string
 	}{
-		"one of three": {[]string{hvC}, []string{hvC}, ""},
-		"one of two is over the share, but one alone": {nil, []string{hvB}, ""},
-		"two of three": {[]string{hvC}, []string{hvB, hvC}, "2 of 3 hypervisors are silent"},
-		"all":          {nil, []string{hvA, hvB}, "2 of 2 hypervisors are silent"},
+		"one of three":                           {cluster.Percent(34), []string{hvC}, []string{hvC}, ""},
+		"one of two: a host's failure":           {cluster.Percent(34), nil, []string{hvB}, ""},
+		"two of three":                           {cluster.Percent(34), []string{hvC}, []string{hvB, hvC}, "2 of 3 hypervisors are silent"},
+		"all":                                    {cluster.Percent(34), nil, []string{hvA, hvB}, "2 of 2 hypervisors are silent"},
+		"half, where more than half would be":    {cluster.Percent(50), []string{hvC, hvD}, []string{hvC, hvD}, ""},
+		"half, where that is more than the rule": {cluster.Percent(50) - 1, []string{hvC, hvD}, []string{hvC, hvD}, "2 of 4 hypervisors are silent"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFleet(t, cluster.ModeRecommend, c.further...)
+				set := f.s.Settings
+				set.FreezeSilent = c.share
+				f.must(operator, cluster.SetSettings{Settings: set})
 				r := f.leader()
 				f.play(r, 20*time.Second, nil)
 				for _, h := range c.silent {
