@@ -3,6 +3,7 @@ package rebalancer_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -73,6 +74,21 @@ func TestOrder(t *testing.T) {
 		f.play(r, 20*time.Second, nil)
 		if n := len(f.moves()); n != 1 {
 			t.Errorf("%d orders while the first waits for its claim", n)
+		}
+	})
+}
+
+// Deadlines are counted from the State's time where the leader's clock is
+// behind it, as after a leader whose clock was ahead.
+func TestSlowClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, cluster.ModeAuto)
+		r := rebalancer.New(rebalancer.Config{
+			Replica: f, Self: agentOf(hvA), Now: func() time.Time { return time.Now().Add(-time.Hour) }, Logger: slog.New(slog.DiscardHandler),
+		})
+		m := f.untilOrdered(r)
+		if got := m.Deadline.Sub(m.OrderedAt); got != f.s.Settings.ClaimWithin {
+			t.Errorf("claimable for %v", got)
 		}
 	})
 }
@@ -256,6 +272,9 @@ func TestExpiry(t *testing.T) {
 		f.is(m.ID, cluster.MoveRunning)
 		f.play(r, time.Second, nil)
 		f.is(m.ID, cluster.MoveUnknown)
+		if n := f.count("expire"); n != 1 {
+			t.Errorf("its expiry was asked for %d times", n)
+		}
 	})
 }
 
@@ -360,6 +379,26 @@ func TestWindowsLieBehindTheMove(t *testing.T) {
 		f.play(r, 5*time.Minute, nil)
 		if m := f.is(m.ID, cluster.MoveDone); m.Verdict != "" || f.count("verify") != 0 {
 			t.Errorf("%s by the figures of another time: %s", m.Verdict, m.Why)
+		}
+	})
+}
+
+// One good window is not enough if its host has fallen silent since.
+func TestSilentHostsMeasureNothing(t *testing.T) {
+	story(t, "target silent from the 12th second", cluster.ModeAuto, func(t *testing.T, f *fleet, r *rebalancer.Rebalancer) {
+		m := f.untilOrdered(r)
+		f.obedient()
+		f.must(operator, cluster.SetMode{Mode: cluster.ModeRecommend})
+		f.play(r, 11*time.Second, nil)
+		f.silent[hvB] = true
+		f.play(r, 30*time.Second, nil)
+		if m := f.is(m.ID, cluster.MoveDone); m.Verdict != "" {
+			t.Fatalf("%s, %s", m.Verdict, m.Why)
+		}
+		f.silent[hvB] = false
+		f.play(r, time.Second, nil)
+		if m := f.is(m.ID, cluster.MoveDone); m.Verdict != cluster.VerdictBetter {
+			t.Errorf("verdict %q, %s", m.Verdict, m.Why)
 		}
 	})
 }
