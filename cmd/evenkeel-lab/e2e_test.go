@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -85,8 +86,10 @@ func logTail(t *testing.T, l *lab.Lab, host string) {
 		t.Log(err)
 		return
 	}
-	lines := strings.Split(string(text), "\n")
-	t.Logf("evenkeeld on %s:\n%s", host, strings.Join(lines[max(0, len(lines)-40):], "\n"))
+	lines := slices.DeleteFunc(strings.Split(string(text), "\n"), func(line string) bool {
+		return strings.Contains(line, "part=raft") || strings.Contains(line, "part=rpc")
+	})
+	t.Logf("evenkeeld on %s:\n%s", host, strings.Join(lines[max(0, len(lines)-15):], "\n"))
 }
 
 // TestDemo is the demo's story, judged as `make demo` judges it, and before
