@@ -273,7 +273,7 @@ func (a *Agent) hot() bool {
 	defer a.mu.Unlock()
 	l := a.live.Load
 	enter := a.view.Settings.Enter
-	return len(a.view.Moves) > 0 || enter > 0 && cluster.Pain(l.Steal, l.StealMax) >= enter
+	return len(a.view.Moves) > 0 || enter > 0 && l.Pain() >= enter
 }
 
 // snapshot is the newest window, with the inventory unless the State has it.

@@ -223,7 +223,7 @@ func (x *Executor) consent(ctx context.Context, d *duty) error {
 func (x *Executor) objection(m cluster.Move) *cluster.Refusal {
 	live := x.cfg.Live()
 	need := live.MemoryUse + m.MaxMemory + cluster.VMOverhead
-	pain := cluster.Pain(live.Load.Steal, live.Load.StealMax)
+	pain := live.Load.Pain()
 	switch {
 	case !live.Connected:
 		return &cluster.Refusal{Code: cluster.CodeNotReady, Text: "libvirt does not answer at the target"}
@@ -231,8 +231,8 @@ func (x *Executor) objection(m cluster.Move) *cluster.Refusal {
 		return &cluster.Refusal{Code: cluster.CodePoorQuality, Text: "the target cannot measure itself"}
 	case need > live.Load.Memory:
 		return &cluster.Refusal{Code: cluster.CodeNoHeadroom, Text: fmt.Sprintf("%v needed at the target, %v there for VMs", need, live.Load.Memory)}
-	case m.Trigger == cluster.TriggerAuto && pain >= m.Predicted.SourceStealBefore:
-		return &cluster.Refusal{Code: cluster.CodeTargetBusy, Text: fmt.Sprintf("steal at the target is %v now, no better than the source's %v", pain, m.Predicted.SourceStealBefore)}
+	case m.Trigger == cluster.TriggerAuto && pain >= m.Predicted.SourceContentionBefore:
+		return &cluster.Refusal{Code: cluster.CodeTargetBusy, Text: fmt.Sprintf("contention at the target is %v now, no better than the source's %v", pain, m.Predicted.SourceContentionBefore)}
 	}
 	return nil
 }

@@ -228,8 +228,8 @@ func loadOf(host string, steal cluster.Ratio) cluster.Load {
 		Source: cluster.SourceEBPF, CPUs: 1000, Memory: 8 * cluster.GiB,
 	}
 	if host == hvA {
-		l.Steal, l.StealMax = steal, steal
-		l.VMs = []cluster.VMLoad{{Slot: 0, Run: 250, Wait: 750, Demand: 1000, Steal: steal, StealMax: steal}}
+		l.Contention, l.ContentionMax = steal, steal
+		l.VMs = []cluster.VMLoad{{Slot: 0, Run: 250, Wait: 750, Demand: 1000, Steal: steal, StealMax: steal, Contention: steal, ContentionMax: steal}}
 	}
 	return l
 }
@@ -297,7 +297,7 @@ func (st *stage) order() {
 		Orders: []cluster.Order{{
 			ID: s.NextMoveID(0), VM: vm1, Source: hvA, Target: hvB, Trigger: cluster.TriggerAuto, Reason: "test", Term: st.term,
 			DecidedOn: s.Index, Deadline: now.Add(30 * time.Second), StartWindow: 30 * time.Second, Budget: time.Minute,
-			Predicted: cluster.Effect{SourceStealBefore: cluster.Percent(75)},
+			Predicted: cluster.Effect{SourceContentionBefore: cluster.Percent(75)},
 		}},
 	}})
 }
@@ -353,7 +353,7 @@ func TestMoves(t *testing.T) {
 		}
 	})
 	story(t, "the source vetoes when its own figures say that it no longer suffers", func(t *testing.T, st *stage) {
-		st.start(hvA, func(l *agent.Live) { l.Load.Steal, l.Load.StealMax = 0, 0 })
+		st.start(hvA, func(l *agent.Live) { l.Load.Contention, l.Load.ContentionMax = 0, 0 })
 		st.start(hvB, nil)
 		st.order()
 		expect(t, st.play(5*time.Second), cluster.MoveVetoed, cluster.CodeRelieved)

@@ -29,7 +29,7 @@ func (x *Executor) carryOut(ctx context.Context, d *duty, target cluster.Member,
 func (x *Executor) unfit(m cluster.Move, set cluster.Settings) *cluster.Refusal {
 	live := x.cfg.Live()
 	i := slices.IndexFunc(live.Inventory.VMs, func(vm cluster.VM) bool { return vm.UUID == m.VM })
-	pain := cluster.Pain(live.Load.Steal, live.Load.StealMax)
+	pain := live.Load.Pain()
 	switch {
 	case !live.Connected:
 		return &cluster.Refusal{Code: cluster.CodeNotReady, Text: "libvirt does not answer at the source"}
@@ -44,7 +44,7 @@ func (x *Executor) unfit(m cluster.Move, set cluster.Settings) *cluster.Refusal 
 	case live.Load.Source == cluster.SourceNone:
 		return &cluster.Refusal{Code: cluster.CodePoorQuality, Text: "the source cannot measure itself now"}
 	case pain < set.Exit:
-		return &cluster.Refusal{Code: cluster.CodeRelieved, Text: fmt.Sprintf("steal here is %v now, below the exit threshold of %v", pain, set.Exit)}
+		return &cluster.Refusal{Code: cluster.CodeRelieved, Text: fmt.Sprintf("contention here is %v now, below the exit threshold of %v", pain, set.Exit)}
 	}
 	return nil
 }

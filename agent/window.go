@@ -75,9 +75,11 @@ func (w *window) load(f hostFacts) cluster.Load {
 			l.VMs = append(l.VMs, v)
 			sum.add(t)
 			l.StealMax = max(l.StealMax, v.StealMax)
+			l.ContentionMax = max(l.ContentionMax, v.ContentionMax)
 		}
 	}
 	l.Steal = ratio(sum.waitNS, sum.wallNS)
+	l.Contention = l.Steal
 	l.BookError = sum.bookError()
 	l.Overhead = max(l.Use-sum.use, 0)
 	return l
@@ -140,6 +142,7 @@ func (w *window) vm(vm cluster.VM) (v cluster.VMLoad, t totals, ok bool) {
 	v.Others = perWall(less(now.Others, then.Others), span)
 	v.Demand = perWall(uint64(demand), span)
 	v.Steal = ratio(t.waitNS, t.wallNS)
+	v.Contention, v.ContentionMax = v.Steal, v.StealMax
 	v.P50, v.P99, v.P999 = latency.Quantile(0.50), latency.Quantile(0.99), latency.Quantile(0.999)
 	t.use = v.Run + v.Others
 	return v, t, true

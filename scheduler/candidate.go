@@ -55,7 +55,7 @@ func lowers(f *fleet, c *candidate) *cluster.Refusal {
 }
 
 func (c *candidate) worst() string {
-	return fmt.Sprintf("worst predicted steal %v -> %v", c.before, c.after)
+	return fmt.Sprintf("worst predicted contention %v -> %v", c.before, c.after)
 }
 
 // assumedBandwidth is what a migration is taken to copy at while nothing has
@@ -77,9 +77,9 @@ func (f *fleet) copying(memory cluster.Bytes) (time.Duration, cluster.BytesPerSe
 func (f *fleet) effect(c candidate) cluster.Effect {
 	duration, _ := f.copying(c.vm.facts.MaxMemory)
 	return cluster.Effect{
-		VMStealBefore: c.vm.measured, VMStealAfter: ppm(c.targetAfter.guest),
-		SourceStealBefore: c.source.pain, SourceStealAfter: c.sourceAfter.hostPain(),
-		TargetStealBefore: c.target.pain, TargetStealAfter: c.targetAfter.hostPain(),
+		VMContentionBefore: c.vm.measured, VMContentionAfter: ppm(c.targetAfter.guest),
+		SourceContentionBefore: c.source.pain, SourceContentionAfter: c.sourceAfter.hostPain(),
+		TargetContentionBefore: c.target.pain, TargetContentionAfter: c.targetAfter.hostPain(),
 		Duration: duration, Bytes: c.vm.facts.MaxMemory,
 	}
 }
@@ -87,7 +87,7 @@ func (f *fleet) effect(c candidate) cluster.Effect {
 // reason says why now, why this VM, why this target.
 func (f *fleet) reason(c candidate) string {
 	duration, rate := f.copying(c.vm.facts.MaxMemory)
-	now := fmt.Sprintf("steal on %s %v > %v, held %v", c.source.name, c.source.pain, f.set.Enter, c.source.state.Excess.Round(time.Second))
+	now := fmt.Sprintf("contention on %s %v > %v, held %v", c.source.name, c.source.pain, f.set.Enter, c.source.state.Excess.Round(time.Second))
 	if f.policy == "half-difference" {
 		now = fmt.Sprintf("%s; the %s of %s are nearest half the difference", isLoaded(f, c.source), percent(c.vm.at(c.target)), c.vm.name)
 	}

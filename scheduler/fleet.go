@@ -111,7 +111,7 @@ func (f *fleet) newHost(id string, s cluster.Host) *host {
 	h := &host{id: id, name: short(m.Name), member: m, state: s, memory: f.state.MemoryUse(id)}
 	beat, _ := s.Last()
 	h.load = beat.Load
-	h.pain = cluster.Pain(h.load.Steal, h.load.StealMax)
+	h.pain = h.load.Pain()
 	h.unknown = f.unknown(h)
 	for _, facts := range s.Inventory.VMs {
 		if facts.Incoming {
@@ -144,7 +144,7 @@ func (h *host) unattributed() float64 {
 func newVM(facts cluster.VM, l cluster.VMLoad) *vm {
 	v := &vm{
 		uuid: facts.UUID, name: short(facts.Name), facts: facts, vcpus: facts.VCPUs,
-		others: l.Others.CPUs(), measured: cluster.Pain(l.Steal, l.StealMax), pileUp: 1, trust: 1,
+		others: l.Others.CPUs(), measured: l.Pain(), pileUp: 1, trust: 1,
 	}
 	v.demand = min(l.Demand.CPUs(), float64(v.vcpus))
 	v.perVCPU = v.demand / float64(v.vcpus)

@@ -214,6 +214,7 @@ func (f *fleet) beat(h *host) cluster.Snapshot {
 	if vcpus > 0 {
 		load.Steal = min(cluster.Ratio(wait*1000/vcpus), cluster.Whole)
 	}
+	load.Contention, load.ContentionMax = load.Steal, load.StealMax
 	return cluster.Snapshot{Host: f.ids[h.name], Incarnation: 1, Sequence: h.sequence, Inventory: inv, Load: load}
 }
 
@@ -223,7 +224,7 @@ func (v *vm) measure() cluster.VMLoad {
 		wait = cluster.MilliCPU(int64(*v.steal) * int64(v.VCPUs) / 1000)
 	}
 	steal := min(cluster.Ratio(wait*1000/cluster.MilliCPU(v.VCPUs)), cluster.Whole)
-	return cluster.VMLoad{Slot: v.Slot, Run: v.run, Wait: wait, Others: v.others, Demand: v.demand, Steal: steal, StealMax: steal}
+	return cluster.VMLoad{Slot: v.Slot, Run: v.run, Wait: wait, Others: v.others, Demand: v.demand, Steal: steal, StealMax: steal, Contention: steal, ContentionMax: steal}
 }
 
 // share gives CPU in rounds: each vCPU that still wants some gets an equal

@@ -214,16 +214,19 @@ func TestLawAbsurdFleetsArePlanned(t *testing.T) {
 				CPUs: cluster.MilliCPU(extreme(t, "cpus", 1, 999, 1000, most)), Use: cluster.MilliCPU(extreme(t, "use", 0, 1000, most)),
 				Overhead: cluster.MilliCPU(extreme(t, "overhead", 0, 1000, most)), Memory: cluster.Bytes(extreme(t, "memory", 0, 1<<34, 1<<50)),
 				Steal: cluster.Ratio(extreme(t, "steal", 0, 500_000, 1_010_000)), StealMax: cluster.Ratio(extreme(t, "worst", 0, 1_010_000)),
+				Contention: cluster.Ratio(extreme(t, "contention", 0, 500_000, 1_010_000)), ContentionMax: cluster.Ratio(extreme(t, "worst contention", 0, 1_010_000)),
 			}
 			for _, v := range h.vms {
 				facts := v.VM
 				facts.Name, facts.VCPUs, facts.MaxMemory = long, int(extreme(t, "vcpus", 0, 1, 4096)), cluster.Bytes(extreme(t, "mem", 0, 1<<30, 1<<50))
 				snap.Inventory.VMs = append(snap.Inventory.VMs, facts)
 				figure := func(label string) cluster.MilliCPU { return cluster.MilliCPU(extreme(t, label, 0, 1, 1000, most)) }
-				snap.Load.VMs = append(snap.Load.VMs, cluster.VMLoad{
+				l := cluster.VMLoad{
 					Slot: v.Slot, Run: figure("run"), Wait: figure("wait"), Others: figure("others"), Demand: figure("demand"),
 					Steal: cluster.Ratio(extreme(t, "vm steal", 0, 1_010_000)), StealMax: cluster.Ratio(extreme(t, "vm worst", 0, 1_010_000)),
-				})
+				}
+				l.Contention, l.ContentionMax = l.Steal, l.StealMax
+				snap.Load.VMs = append(snap.Load.VMs, l)
 			}
 			f.must(leader, cluster.Snapshots{Batch: []cluster.Snapshot{snap}})
 		}
@@ -236,7 +239,7 @@ func TestLawAbsurdFleetsArePlanned(t *testing.T) {
 		texts := []string{r.Text}
 		for _, m := range r.Moves {
 			texts = append(texts, m.Reason)
-			for _, share := range []cluster.Ratio{m.Predicted.VMStealAfter, m.Predicted.SourceStealAfter, m.Predicted.TargetStealAfter} {
+			for _, share := range []cluster.Ratio{m.Predicted.VMContentionAfter, m.Predicted.SourceContentionAfter, m.Predicted.TargetContentionAfter} {
 				if share < 0 || share > cluster.Whole {
 					t.Fatalf("a steal of %d ppm is predicted", share)
 				}
@@ -285,7 +288,7 @@ func TestLawEveryMoveLowersTheWorst(t *testing.T) {
 			if after >= before+rounding {
 				t.Fatalf("step %d, %s to %s: worst steal %.3f -> %.3f", i, v.Name, to.name, before, after)
 			}
-			if p := m.Predicted.SourceStealAfter.Float(); p > before+rounding {
+			if p := m.Predicted.SourceContentionAfter.Float(); p > before+rounding {
 				t.Fatalf("predicted %.3f after, where %.3f was before", p, before)
 			}
 		}

@@ -19,7 +19,7 @@ var objective = []struct {
 	weight float64
 	term   func(*candidate) float64
 }{
-	{"worst steal after, points", 1, func(c *candidate) float64 { return 100 * max(c.sourceAfter.worst, c.targetAfter.worst) }},
+	{"worst contention after, points", 1, func(c *candidate) float64 { return 100 * max(c.sourceAfter.worst, c.targetAfter.worst) }},
 	{"CPUs waited for, more than before", 0.5, func(c *candidate) float64 {
 		return c.sourceAfter.sum + c.targetAfter.sum - c.source.now.sum - c.target.now.sum
 	}},

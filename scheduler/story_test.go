@@ -287,8 +287,8 @@ func (f *fleet) tellPlan(t *testing.T, d *datadriven.TestData) string {
 
 func (f *fleet) effect(m scheduler.Step) string {
 	e := m.Predicted
-	return fmt.Sprintf("steal %s %s  %s %s  %s %s  copies %v in ~%v", f.nameOf(m.Source), arrow(e.SourceStealBefore, e.SourceStealAfter),
-		m.VMName, arrow(e.VMStealBefore, e.VMStealAfter), f.nameOf(m.Target), arrow(e.TargetStealBefore, e.TargetStealAfter), e.Bytes, e.Duration.Round(time.Second))
+	return fmt.Sprintf("steal %s %s  %s %s  %s %s  copies %v in ~%v", f.nameOf(m.Source), arrow(e.SourceContentionBefore, e.SourceContentionAfter),
+		m.VMName, arrow(e.VMContentionBefore, e.VMContentionAfter), f.nameOf(m.Target), arrow(e.TargetContentionBefore, e.TargetContentionAfter), e.Bytes, e.Duration.Round(time.Second))
 }
 
 func arrow(before, after cluster.Ratio) string {

@@ -161,10 +161,10 @@ func evidenceText(e *api.Evidence) string {
 func gain(m api.Move) string {
 	p := m.Predicted
 	text := fmt.Sprintf("predicted: VM %s, source %s, target %s",
-		turn(p.VMStealBefore, p.VMStealAfter), turn(p.SourceStealBefore, p.SourceStealAfter), turn(p.TargetStealBefore, p.TargetStealAfter))
+		turn(p.VMContentionBefore, p.VMContentionAfter), turn(p.SourceContentionBefore, p.SourceContentionAfter), turn(p.TargetContentionBefore, p.TargetContentionAfter))
 	if e := m.Measured; e != nil {
 		return text + fmt.Sprintf("; measured: VM %s, source %s, target %s: %s",
-			ui.Percent(e.VMStealAfter), ui.Percent(e.SourceStealAfter), ui.Percent(e.TargetStealAfter), m.Verdict)
+			ui.Percent(e.VMContentionAfter), ui.Percent(e.SourceContentionAfter), ui.Percent(e.TargetContentionAfter), m.Verdict)
 	}
 	if m.State == cluster.MoveDone {
 		text += "; not measured yet: figures settle first"

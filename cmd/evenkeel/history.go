@@ -104,7 +104,7 @@ func moveRows(moves []api.Move) [][]ui.Cell {
 		rows[i] = []ui.Cell{
 			ui.Text(m.ID), ui.Text(m.VM), ui.Text(m.Source), ui.Text(m.Target), ui.Toned(toneOf(m.State), outcome(m)),
 			ui.Text(ui.Clock(m.OrderedAt.Time)), ui.Text(took(m)), ui.Text(downtime(m)),
-			ui.Text(ui.Percent(m.Predicted.VMStealBefore) + " -> " + ui.Percent(m.Predicted.VMStealAfter)), ui.Text(measured(m)),
+			ui.Text(ui.Percent(m.Predicted.VMContentionBefore) + " -> " + ui.Percent(m.Predicted.VMContentionAfter)), ui.Text(measured(m)),
 			ui.Text(string(m.Trigger)), ui.Text(m.Decision), ui.Text(reason),
 		}
 	}
@@ -137,7 +137,7 @@ func measured(m api.Move) string {
 	if m.Measured == nil {
 		return ""
 	}
-	return ui.Percent(m.Measured.VMStealAfter)
+	return ui.Percent(m.Measured.VMContentionAfter)
 }
 
 func toneOf(s cluster.MoveState) ui.Tone {

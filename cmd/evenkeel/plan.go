@@ -73,7 +73,7 @@ var stepColumns = []ui.Column{
 	{Title: "VM"},
 	{Title: "SOURCE"},
 	{Title: "TARGET"},
-	{Title: "STEAL OF VM"},
+	{Title: "CONTENTION OF VM"},
 	{Title: "OF SOURCE"},
 	{Title: "OF TARGET"},
 	{Title: "TAKES", Right: true},
@@ -87,7 +87,7 @@ func stepRows(steps []api.Step) [][]ui.Cell {
 		e := s.Predicted
 		rows[i] = []ui.Cell{
 			ui.Text(fmt.Sprint(i + 1)), ui.Text(s.VM), ui.Text(s.Source), ui.Text(s.Target),
-			ui.Text(turn(e.VMStealBefore, e.VMStealAfter)), ui.Text(turn(e.SourceStealBefore, e.SourceStealAfter)), ui.Text(turn(e.TargetStealBefore, e.TargetStealAfter)),
+			ui.Text(turn(e.VMContentionBefore, e.VMContentionAfter)), ui.Text(turn(e.SourceContentionBefore, e.SourceContentionAfter)), ui.Text(turn(e.TargetContentionBefore, e.TargetContentionAfter)),
 			ui.Text(approx(ui.SecondsOr(e.DurationSeconds))), ui.Text(approx(sent(e.Bytes))), ui.Text(s.Reason),
 		}
 	}
@@ -115,7 +115,7 @@ var candidateColumns = []ui.Column{
 	{Title: "VM"},
 	{Title: "SOURCE"},
 	{Title: "TARGET"},
-	{Title: "STEAL OF VM"},
+	{Title: "CONTENTION OF VM"},
 	{Title: "OF TARGET"},
 	{Title: "VERDICT"},
 	{Title: ""},
@@ -133,7 +133,7 @@ func candidateRows(candidates []api.Candidate) [][]ui.Cell {
 		}
 		ofVM, ofTarget := "", ""
 		if predicted(e) {
-			ofVM, ofTarget = turn(e.VMStealBefore, e.VMStealAfter), turn(e.TargetStealBefore, e.TargetStealAfter)
+			ofVM, ofTarget = turn(e.VMContentionBefore, e.VMContentionAfter), turn(e.TargetContentionBefore, e.TargetContentionAfter)
 		}
 		rows[i] = []ui.Cell{
 			ui.Text(c.VM), ui.Text(c.Source), ui.Text(c.Target), ui.Text(ofVM), ui.Text(ofTarget), verdict, ui.Text(c.Text),
@@ -144,7 +144,7 @@ func candidateRows(candidates []api.Candidate) [][]ui.Cell {
 
 // predicted says whether a candidate came as far as a prediction.
 func predicted(e api.Effect) bool {
-	return e.VMStealBefore != 0 || e.VMStealAfter != 0 || e.SourceStealBefore != 0 || e.TargetStealAfter != 0
+	return e.VMContentionBefore != 0 || e.VMContentionAfter != 0 || e.SourceContentionBefore != 0 || e.TargetContentionAfter != 0
 }
 
 func countsText(counts []cluster.CodeCount) string {

@@ -25,11 +25,15 @@ func samples() []Body {
 	}
 	snapshot := Snapshot{Host: hv1, Incarnation: 1, Sequence: 2, Inventory: homes(hv1), Load: testLoad(epoch)}
 	snapshot.Load.Lost, snapshot.Load.BookError, snapshot.Load.Overhead = 4, 1000, 30
-	snapshot.Load.VMs = []VMLoad{{Slot: 49, Run: 250, Wait: 750, Others: 9, Demand: 1000, Steal: 750_000, StealMax: 750_000, P50: 1, P99: 2, P999: 3}}
+	snapshot.Load.VMs = []VMLoad{{Slot: 49, Run: 250, Wait: 750, Others: 9, Demand: 1000, Steal: 750_000, StealMax: 750_000, Contention: 700_000, ContentionMax: 700_000, P50: 1, P99: 2, P999: 3}}
+	snapshot.Load.Contention, snapshot.Load.ContentionMax, snapshot.Load.Cost, snapshot.Load.Interrupts = 700_000, 700_000, 12, 7
+	snapshot.Load.Pressure = &Pressure{1, 2, 3, 4, 5}
+	snapshot.Load.VMs[0].Settling, snapshot.Load.VMs[0].Poller = true, true
+	snapshot.Load.Details = []Detail{fullDetail()}
 	snapshot.Inventory.VMs[0].Incoming, snapshot.Inventory.VMs[0].Migrating, snapshot.Inventory.VMs[0].Persistent = true, true, true
 	member := testHost(hv1)
 	member.MigrationAddress, member.Lab, member.JoinedAt = "10.0.0.1", true, epoch
-	candidate := Candidate{vmA, hv1, hv3, CodeNoHeadroom, "too full", Effect{VMStealBefore: 1}}
+	candidate := Candidate{vmA, hv1, hv3, CodeNoHeadroom, "too full", Effect{VMContentionBefore: 1}}
 	evidence := Evidence{PresenceRunning, true, epoch}
 	return []Body{
 		Announce{testCluster, member},
@@ -53,7 +57,7 @@ func samples() []Body {
 		Expire{"m-1"},
 		Cancel{"m-1", "no"},
 		Resolve{"m-1", hv2, "seen"},
-		Verify{"m-1", &Effect{VMStealAfter: 3}, VerdictBetter, "helped"},
+		Verify{"m-1", &Effect{VMContentionAfter: 3}, VerdictBetter, "helped"},
 		SetMode{ModeAuto, "go"},
 		Pause{epoch + 60, "lunch"},
 		Resume{"back"},

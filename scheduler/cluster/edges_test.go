@@ -174,7 +174,7 @@ func TestExcessIsBounded(t *testing.T) {
 	w.s.hosts = w.s.hosts.set(hv1, h)
 	w.wait(time.Second)
 	snap := w.snapshot(hv1)
-	snap.Load.Steal, snap.Load.StealMax = Percent(50), Percent(50)
+	snap.Load.Contention, snap.Load.ContentionMax = Percent(50), Percent(50)
 	w.must(byLeader, Snapshots{[]Snapshot{snap}})
 	if h, _ := w.s.Host(hv1); h.Excess != time.Hour {
 		t.Errorf("excess %v", h.Excess)
@@ -285,7 +285,7 @@ func TestExitThreshold(t *testing.T) {
 		h.Excess = time.Minute
 		w.s.hosts = w.s.hosts.set(hv1, h)
 		snap := w.snapshot(hv1)
-		snap.Load.Steal = pain
+		snap.Load.Contention = pain
 		w.must(byLeader, Snapshots{[]Snapshot{snap}})
 		if h, _ := w.s.Host(hv1); h.Excess != want {
 			t.Errorf("at %v an excess of a minute became %v", pain, h.Excess)

@@ -12,7 +12,7 @@ func (w *world) suffer(steal Ratio, limit time.Duration) time.Duration {
 		d += time.Second
 		w.wait(time.Second)
 		snap := w.snapshot(hv1)
-		snap.Load.Steal, snap.Load.StealMax = steal, steal
+		snap.Load.Contention, snap.Load.ContentionMax = steal, steal
 		w.must(byLeader, Snapshots{[]Snapshot{snap, w.snapshot(hv2), w.snapshot(hv3)}})
 		if h, _ := w.s.Host(hv1); h.Excess >= w.s.Settings.Sustained() {
 			return d
@@ -104,11 +104,16 @@ func TestDisturbedHostsAccumulateNothing(t *testing.T) {
 }
 
 func TestPainAndDemand(t *testing.T) {
-	for _, c := range []struct{ steal, worst, want Ratio }{
+	for _, c := range []struct{ mean, worst, want Ratio }{
 		{Percent(10), Percent(10), Percent(10)}, {Percent(10), Percent(60), Percent(30)}, {0, Percent(100), Percent(50)},
 	} {
-		if got := Pain(c.steal, c.worst); got != c.want {
-			t.Errorf("Pain(%v, %v) = %v, want %v", c.steal, c.worst, got, c.want)
+		host := Load{Steal: Whole, StealMax: Whole, Contention: c.mean, ContentionMax: c.worst}
+		if got := host.Pain(); got != c.want {
+			t.Errorf("a host with contention %v, worst vCPU %v: pain %v, want %v", c.mean, c.worst, got, c.want)
+		}
+		vm := VMLoad{Steal: Whole, StealMax: Whole, Contention: c.mean, ContentionMax: c.worst}
+		if got := vm.Pain(); got != c.want {
+			t.Errorf("a VM with contention %v, worst vCPU %v: pain %v, want %v", c.mean, c.worst, got, c.want)
 		}
 	}
 	for _, c := range []struct{ run, wait, sleep, want time.Duration }{

@@ -271,9 +271,9 @@ func TestVerify(t *testing.T) {
 	w = newWorld(t)
 	id = w.done()
 	w.refuses(CodeAbsurdFigure, byLeader, Verify{Move: id, Verdict: "splendid"})
-	w.must(byLeader, Verify{Move: id, Verdict: VerdictBetter, Measured: &Effect{VMStealAfter: 7}, Text: "helped"})
+	w.must(byLeader, Verify{Move: id, Verdict: VerdictBetter, Measured: &Effect{VMContentionAfter: 7}, Text: "helped"})
 	w.refuses(CodeWrongState, byLeader, Verify{Move: id, Verdict: VerdictWorse})
-	if m, _ := w.s.Move(id); m.Verdict != VerdictBetter || m.Measured.VMStealAfter != 7 {
+	if m, _ := w.s.Move(id); m.Verdict != VerdictBetter || m.Measured.VMContentionAfter != 7 {
 		t.Errorf("%+v", m)
 	}
 }

@@ -71,6 +71,9 @@ func (h *Host) accept(snap *Snapshot, now Time, set Settings) {
 	} else {
 		beats = append(beats, h.Beats...)
 	}
+	for i := range beats {
+		beats[i].Load.Details = nil // of the newest only
+	}
 	h.Beats = append(beats, Beat{At: now, Load: snap.Load})
 	h.Seq = snap.Sequence
 	h.accumulate(now, dt, set)
@@ -80,7 +83,7 @@ func (h *Host) accept(snap *Snapshot, now Time, set Settings) {
 // adds nothing, but forgets nothing either.
 func (h *Host) accumulate(now Time, dt time.Duration, set Settings) {
 	load := h.Beats[len(h.Beats)-1].Load
-	pain := Pain(load.Steal, load.StealMax)
+	pain := load.Pain()
 	switch {
 	case load.Source == SourceNone || pain < set.Exit:
 		h.Excess, h.ExcessSince = 0, 0

@@ -75,15 +75,15 @@ type Order struct {
 
 // Effect is what a move does, predicted or measured: the same figures.
 type Effect struct {
-	VMStealBefore     Ratio         `json:"vm_steal_before"`
-	VMStealAfter      Ratio         `json:"vm_steal_after"`
-	SourceStealBefore Ratio         `json:"source_steal_before"`
-	SourceStealAfter  Ratio         `json:"source_steal_after"`
-	TargetStealBefore Ratio         `json:"target_steal_before"`
-	TargetStealAfter  Ratio         `json:"target_steal_after"`
-	Duration          time.Duration `json:"duration,omitempty"`
-	Downtime          time.Duration `json:"downtime,omitempty"`
-	Bytes             Bytes         `json:"bytes,omitempty"`
+	VMContentionBefore     Ratio         `json:"vm_contention_before"`
+	VMContentionAfter      Ratio         `json:"vm_contention_after"`
+	SourceContentionBefore Ratio         `json:"source_contention_before"`
+	SourceContentionAfter  Ratio         `json:"source_contention_after"`
+	TargetContentionBefore Ratio         `json:"target_contention_before"`
+	TargetContentionAfter  Ratio         `json:"target_contention_after"`
+	Duration               time.Duration `json:"duration,omitempty"`
+	Downtime               time.Duration `json:"downtime,omitempty"`
+	Bytes                  Bytes         `json:"bytes,omitempty"`
 }
 
 // Move is an order and what became of it.

@@ -34,7 +34,7 @@ const (
 	CodeNoHeadroom       Code = "NO_HEADROOM"       // memory does not fit
 	CodeNoTarget         Code = "NO_TARGET"         // no other known host
 	CodeGainBelowCost    Code = "GAIN_BELOW_COST"   // the predicted relief does not pay for the move
-	CodeWouldNotHelp     Code = "WOULD_NOT_HELP"    // the worst predicted steal would not fall
+	CodeWouldNotHelp     Code = "WOULD_NOT_HELP"    // the worst predicted contention would not fall
 	CodeGapTooSmall      Code = "GAP_TOO_SMALL"     // half-difference: no VM smaller than the gap
 	CodeNoDiskLock       Code = "NO_DISK_LOCK"      // nothing would stop two copies from writing one disk
 	CodeNoMigrationPath  Code = "NO_MIGRATION_PATH" // an end names no address for migrations

@@ -74,9 +74,31 @@ type Source string
 // The sources, best first.
 const (
 	SourceEBPF      Source = "ebpf"
+	SourceSampled   Source = "sampled"   // exact sums and distribution; culprits from a part of the waits
+	SourceSums      Source = "sums"      // exact sums and distribution, no causes: the probe has cost too much
 	SourceSchedstat Source = "schedstat" // exact sums, no distribution
 	SourceNone      Source = "none"      // nothing could be measured
 )
+
+// Causes says whether the source tells whom waits were behind.
+func (s Source) Causes() bool { return s == SourceEBPF || s == SourceSampled }
+
+// Distribution says whether the source tells how long single waits were.
+func (s Source) Distribution() bool { return s.Causes() || s == SourceSums }
+
+// Pressure is the host's pressure stall information: the share of the window
+// in which some task stalled, or all did.
+type Pressure struct {
+	CPUSome    Ratio `json:"cpu_some"`
+	MemorySome Ratio `json:"memory_some"`
+	MemoryFull Ratio `json:"memory_full"`
+	IOSome     Ratio `json:"io_some"`
+	IOFull     Ratio `json:"io_full"`
+}
+
+func (p *Pressure) sane() bool {
+	return p == nil || share(p.CPUSome) && share(p.MemorySome) && share(p.MemoryFull) && share(p.IOSome) && share(p.IOFull)
+}
 
 // Load is a host's figures over a window.
 type Load struct {
@@ -88,15 +110,26 @@ type Load struct {
 	Lost      uint64        `json:"lost,omitempty"`       // events that the probe dropped in the window
 	BookError Ratio         `json:"book_error,omitempty"` // |eBPF − schedstat| over the window, of the vCPUs' wait
 
-	CPUs     MilliCPU `json:"cpus"`     // capacity for VMs
-	Use      MilliCPU `json:"use"`      // busy on those CPUs, everything counted
-	Overhead MilliCPU `json:"overhead"` // of Use, what no move can shift: host tasks, interrupts
-	Memory   Bytes    `json:"memory"`   // capacity for VMs
+	Cost MilliCPU `json:"cost,omitempty"` // what measuring takes: probes and daemon
+
+	CPUs       MilliCPU  `json:"cpus"`                 // capacity for VMs
+	Use        MilliCPU  `json:"use"`                  // busy on those CPUs, everything counted
+	Overhead   MilliCPU  `json:"overhead"`             // of Use, what no move can shift: host tasks, interrupts
+	Interrupts MilliCPU  `json:"interrupts,omitempty"` // of Overhead: interrupts and softirqs on those CPUs
+	Memory     Bytes     `json:"memory"`               // capacity for VMs
+	Pressure   *Pressure `json:"pressure,omitempty"`   // nil: the kernel does not say
 	// Steal is Σ vCPU wait / (Σ vCPUs × window) of the host's running VMs,
 	// StealMax the worst vCPU of any of them.
-	Steal    Ratio    `json:"steal"`
-	StealMax Ratio    `json:"steal_max"`
-	VMs      []VMLoad `json:"vms"` // sorted by slot; a VM that is not listed is unknown, not idle
+	Steal    Ratio `json:"steal"`
+	StealMax Ratio `json:"steal_max"`
+	// Contention is the part of Steal that is others' doing, of the VMs that
+	// have settled; ContentionMax the worst vCPU of any of those. Decisions look
+	// at these. Where the source knows no causes they are the whole steal.
+	Contention    Ratio    `json:"contention"`
+	ContentionMax Ratio    `json:"contention_max"`
+	VMs           []VMLoad `json:"vms"` // sorted by slot; a VM that is not listed is unknown, not idle
+	// Details go with the newest beat only; sorted by slot.
+	Details []Detail `json:"details,omitempty"`
 }
 
 // VMLoad is one VM's figures over the window.
@@ -105,9 +138,19 @@ type VMLoad struct {
 	Run      MilliCPU `json:"run"`       // Σ run of the vCPU threads
 	Wait     MilliCPU `json:"wait"`      // Σ wait (runnable, not running) of the vCPU threads
 	Others   MilliCPU `json:"others"`    // Σ run of its other threads (emulator, workers)
-	Demand   MilliCPU `json:"demand"`    // between Run and Run + Wait, see [Demand]
+	Demand   MilliCPU `json:"demand"`    // between Run and Run + contention, see [Demand]
 	Steal    Ratio    `json:"steal"`     // Wait per vCPU and wall time
 	StealMax Ratio    `json:"steal_max"` // the worst vCPU
+	// Contention is the part of Steal that is others' doing: not its own
+	// threads', not its quota's, not the way from a wake-up to an idle CPU.
+	Contention    Ratio `json:"contention"`
+	ContentionMax Ratio `json:"contention_max"` // the worst vCPU
+	// Settling says that the VM has booted or come a moment ago, and that its
+	// figures are no reason to move anything yet.
+	Settling bool `json:"settling,omitempty"`
+	// Poller says that its vCPUs never sleep because the guest polls: what they
+	// run is no demand for work.
+	Poller bool `json:"poller,omitempty"`
 	// Run-queue latency of the vCPU threads: quantiles over the window, 0 if no
 	// wait was seen or the source has no distribution.
 	P50  time.Duration `json:"p50,omitempty"`
@@ -115,19 +158,26 @@ type VMLoad struct {
 	P999 time.Duration `json:"p999,omitempty"`
 }
 
-// Pain is the figure that thresholds look at: the larger of the mean and half
-// of the worst vCPU (spec: figures with one meaning).
-func Pain(steal, stealMax Ratio) Ratio { return max(steal, stealMax/2) }
+// Pain is the figure that thresholds look at: the larger of the mean contention
+// and half of the worst vCPU's (spec: figures with one meaning).
+func (l Load) Pain() Ratio { return max(l.Contention, l.ContentionMax/2) }
 
-// Demand estimates how much CPU a vCPU would use if it never waited: run for a
-// vCPU that slept longer than it waited (fixed-rate work does not grow when
-// its wait vanishes), run + wait for one that never slept, linear between.
-// All three are times within the same window.
-func Demand(run, wait, sleep time.Duration) time.Duration {
-	if wait <= 0 || sleep >= wait {
+// Pain is the same figure of one VM.
+func (v VMLoad) Pain() Ratio { return max(v.Contention, v.ContentionMax/2) }
+
+// Demand estimates how much CPU a vCPU would use if nobody else were there: run
+// for a vCPU that slept longer than others made it wait (fixed-rate work does
+// not grow when its wait vanishes), run + contention for one that never slept,
+// linear between. All three are times within the same window.
+//
+// Worked, in 10 s: it ran 4 s, waited 5 s behind others and slept 1 s: 8 s, that
+// is 0.8 CPUs. Had it slept 6 s it would want its 4 s. Throttled by its own
+// quota for 6 s it wants no more than it gets: 4 s.
+func Demand(run, contention, sleep time.Duration) time.Duration {
+	if contention <= 0 || sleep >= contention {
 		return run
 	}
-	return run + wait - max(sleep, 0)
+	return run + contention - max(sleep, 0)
 }
 
 // VM returns the figures of the VM in a slot.
@@ -215,16 +265,20 @@ func (l *Load) check(host string) error {
 		return refuse(CodeAbsurdFigure, "host %s: window of %v", host, l.Window)
 	case l.NextIn <= 0 || l.NextIn > MaxSilence:
 		return refuse(CodeAbsurdFigure, "host %s: promises the next snapshot in %v", host, l.NextIn)
-	case !slices.Contains([]Source{SourceEBPF, SourceSchedstat, SourceNone}, l.Source):
+	case !slices.Contains([]Source{SourceEBPF, SourceSampled, SourceSums, SourceSchedstat, SourceNone}, l.Source):
 		return refuse(CodeAbsurdFigure, "host %s: source %.20q", host, l.Source)
 	case l.CPUs <= 0 || l.CPUs > maxCPUs:
 		return refuse(CodeAbsurdFigure, "host %s: %d milli-CPUs", host, l.CPUs)
-	case l.Use < 0 || l.Use > maxCPUs || l.Overhead < 0 || l.Overhead > maxCPUs:
+	case l.Use < 0 || l.Use > maxCPUs || l.Overhead < 0 || l.Overhead > maxCPUs || l.Interrupts < 0 || l.Interrupts > maxCPUs || l.Cost < 0 || l.Cost > maxCPUs:
 		return refuse(CodeAbsurdFigure, "host %s: use %d, overhead %d milli-CPUs", host, l.Use, l.Overhead)
 	case l.Memory < 0 || l.Memory > maxMemory:
 		return refuse(CodeAbsurdFigure, "host %s: memory of %d bytes", host, l.Memory)
 	case !share(l.Steal) || !share(l.StealMax) || l.BookError < 0:
 		return refuse(CodeAbsurdFigure, "host %s: steal %d, worst %d, book error %d ppm", host, l.Steal, l.StealMax, l.BookError)
+	case !share(l.Contention) || !share(l.ContentionMax):
+		return refuse(CodeAbsurdFigure, "host %s: contention %d, worst %d ppm", host, l.Contention, l.ContentionMax)
+	case !l.Pressure.sane():
+		return refuse(CodeAbsurdFigure, "host %s: pressure beyond the whole", host)
 	case len(l.VMs) > MaxVMsPerHost:
 		return refuse(CodeTooMany, "host %s: figures of %d VMs, at most %d", host, len(l.VMs), MaxVMsPerHost)
 	}
@@ -233,10 +287,11 @@ func (l *Load) check(host string) error {
 			return refuse(CodeAbsurdFigure, "host %s: slot %d is repeated, out of order or too large", host, v.Slot)
 		}
 		if !v.sane() {
-			return refuse(CodeAbsurdFigure, "host %s: slot %d: run %d, wait %d, demand %d milli-CPUs, steal %d ppm", host, v.Slot, v.Run, v.Wait, v.Demand, v.Steal)
+			return refuse(CodeAbsurdFigure, "host %s: slot %d: run %d, wait %d, demand %d milli-CPUs, steal %d, contention %d ppm",
+				host, v.Slot, v.Run, v.Wait, v.Demand, v.Steal, v.Contention)
 		}
 	}
-	return nil
+	return checkDetails(host, l.Details)
 }
 
 func (v VMLoad) sane() bool {
@@ -250,7 +305,8 @@ func (v VMLoad) sane() bool {
 			return false
 		}
 	}
-	return share(v.Steal) && share(v.StealMax)
+	return share(v.Steal) && share(v.StealMax) && share(v.Contention) && share(v.ContentionMax) &&
+		v.Contention <= v.Steal+Percent(1) && v.ContentionMax <= v.StealMax+Percent(1)
 }
 
 // share bounds a ratio of wall time; 1 % above the whole is a clock's error.

@@ -64,7 +64,7 @@ func TestOrder(t *testing.T) {
 		if got := m.Deadline.Sub(m.OrderedAt); got != set.ClaimWithin || m.StartWindow != set.StartWindow || m.Budget != set.MoveBudget {
 			t.Errorf("claimable for %v, start window %v, budget %v", got, m.StartWindow, m.Budget)
 		}
-		if m.Predicted.VMStealBefore != cluster.Percent(75) || m.Predicted.VMStealAfter >= cluster.Percent(75) {
+		if m.Predicted.VMContentionBefore != cluster.Percent(75) || m.Predicted.VMContentionAfter >= cluster.Percent(75) {
 			t.Errorf("predicted %+v", m.Predicted)
 		}
 		d, _ := f.s.Decision(m.Decision)
@@ -313,8 +313,8 @@ func TestVerdicts(t *testing.T) {
 				t.Fatalf("verdict %q, measured %+v, %s", m.Verdict, m.Measured, m.Why)
 			}
 			want := m.Predicted // what was before stays
-			want.VMStealAfter, want.TargetStealAfter = c.after, c.after
-			want.SourceStealAfter = cluster.Whole - cluster.Whole/3 // three VMs are left
+			want.VMContentionAfter, want.TargetContentionAfter = c.after, c.after
+			want.SourceContentionAfter = cluster.Whole - cluster.Whole/3 // three VMs are left
 			want.Duration, want.Downtime, want.Bytes = 3*time.Second, 40*time.Millisecond, cluster.GiB
 			if *m.Measured != want {
 				t.Errorf("measured %+v, want %+v", *m.Measured, want)

@@ -113,8 +113,8 @@ func (f *fleet) beat() {
 				steal = cluster.Whole - cluster.Whole/cluster.Ratio(n)
 			}
 			inv.VMs = append(inv.VMs, cluster.VM{Slot: uint32(i), UUID: vmID(vm), Name: "vm" + vmID(vm)[35:], VCPUs: 1, MaxMemory: cluster.GiB, Run: cluster.RunRunning, Lock: cluster.LockNone})
-			load.VMs = append(load.VMs, cluster.VMLoad{Slot: uint32(i), Run: cluster.MilliCPU(1000 / n), Wait: cluster.MilliCPU(1000 - 1000/n), Demand: 1000, Steal: steal, StealMax: steal})
-			load.Steal, load.StealMax, load.Use = steal, steal, 1000
+			load.VMs = append(load.VMs, cluster.VMLoad{Slot: uint32(i), Run: cluster.MilliCPU(1000 / n), Wait: cluster.MilliCPU(1000 - 1000/n), Demand: 1000, Steal: steal, StealMax: steal, Contention: steal, ContentionMax: steal})
+			load.Steal, load.StealMax, load.Contention, load.ContentionMax, load.Use = steal, steal, steal, steal, 1000
 		}
 		_, _ = f.apply(cluster.Command{Body: cluster.Snapshots{Batch: []cluster.Snapshot{{Host: h, Incarnation: 1, Sequence: f.seq[h], Inventory: inv, Load: load}}}})
 	}

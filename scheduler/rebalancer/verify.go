@@ -51,9 +51,9 @@ func measure(s cluster.State, m cluster.Move, now cluster.Time) (cluster.Effect,
 		return cluster.Effect{}, false
 	}
 	e := m.Predicted
-	e.VMStealAfter = cluster.Pain(vm.Steal, vm.StealMax)
-	e.SourceStealAfter = cluster.Pain(source.Steal, source.StealMax)
-	e.TargetStealAfter = cluster.Pain(target.Steal, target.StealMax)
+	e.VMContentionAfter = vm.Pain()
+	e.SourceContentionAfter = source.Pain()
+	e.TargetContentionAfter = target.Pain()
 	e.Downtime, e.Bytes = m.Downtime, m.Bytes
 	if m.StartedAt != 0 && m.JobEndedAt != 0 {
 		e.Duration = m.JobEndedAt.Sub(m.StartedAt)
@@ -72,7 +72,7 @@ func after(s cluster.State, id string, ended, now cluster.Time) (cluster.Load, b
 
 func verdict(m cluster.Move, e cluster.Effect) cluster.Verify {
 	v := cluster.Verify{Move: m.ID, Measured: &e}
-	switch d := e.VMStealAfter - e.VMStealBefore; {
+	switch d := e.VMContentionAfter - e.VMContentionBefore; {
 	case d < -sameWithin:
 		v.Verdict = cluster.VerdictBetter
 	case d > sameWithin:
@@ -80,7 +80,7 @@ func verdict(m cluster.Move, e cluster.Effect) cluster.Verify {
 	default:
 		v.Verdict = cluster.VerdictSame
 	}
-	v.Text = fmt.Sprintf("steal of the VM: %v before, %v predicted, %v measured",
-		e.VMStealBefore, m.Predicted.VMStealAfter, e.VMStealAfter)
+	v.Text = fmt.Sprintf("contention of the VM: %v before, %v predicted, %v measured",
+		e.VMContentionBefore, m.Predicted.VMContentionAfter, e.VMContentionAfter)
 	return v
 }

@@ -33,7 +33,7 @@ func (m *machine) publish(now time.Duration, at cluster.Time, set cluster.Settin
 	m.agent.sequence++
 	load := m.measure(now)
 	load.TakenAt, load.Inventory, load.NextIn = at, m.agent.revision, quietBeat
-	if cluster.Pain(load.Steal, load.StealMax) > set.Enter {
+	if load.Pain() > set.Enter {
 		load.NextIn = fastBeat
 	}
 	m.agent.next = now + load.NextIn
@@ -70,6 +70,7 @@ func (m *machine) measure(now time.Duration) cluster.Load {
 		load.VMs = append(load.VMs, cluster.VMLoad{
 			Slot: g.slot, Run: cpus(c.run, span, g.VCPUs), Wait: cpus(c.wait, span, g.VCPUs),
 			Demand: cpus(cluster.Demand(c.run, c.wait, span-c.run-c.wait), span, g.VCPUs), Steal: steal, StealMax: steal,
+			Contention: steal, ContentionMax: steal, // nobody has a quota or waits for himself
 		})
 		load.Use += cpus(c.run, span, g.VCPUs)
 		load.StealMax = max(load.StealMax, steal)
@@ -77,6 +78,7 @@ func (m *machine) measure(now time.Duration) cluster.Load {
 		there += span * time.Duration(g.VCPUs)
 	}
 	load.Steal = ratioOf(waited, there)
+	load.Contention, load.ContentionMax = load.Steal, load.StealMax
 	return load
 }
 

@@ -70,7 +70,7 @@ func (r *recorder) second(w *world) {
 	}
 	suffers := func(m *machine) bool {
 		l := m.measure(w.now)
-		return cluster.Pain(l.Steal, l.StealMax) > w.state.Settings.Enter
+		return l.Pain() > w.state.Settings.Enter
 	}
 	if r.suffering < 0 && slices.ContainsFunc(w.machines, suffers) {
 		r.suffering = w.now

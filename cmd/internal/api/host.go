@@ -74,13 +74,13 @@ func hostOf(s cluster.State, h cluster.Host, now cluster.Time) Host {
 func (out *Host) figures(h cluster.Host, l cluster.Load) {
 	out.Source, out.CPUs, out.CPUUse, out.CPUOverhead = l.Source, l.CPUs.CPUs(), l.Use.CPUs(), l.Overhead.CPUs()
 	out.MemoryBytes = int64(l.Memory)
-	out.StealRatio, out.StealRatioMax, out.PainRatio = l.Steal.Float(), l.StealMax.Float(), cluster.Pain(l.Steal, l.StealMax).Float()
+	out.StealRatio, out.StealRatioMax, out.PainRatio = l.Steal.Float(), l.StealMax.Float(), l.Pain().Float()
 	out.BookErrorRatio, out.LostEvents = l.BookError.Float(), l.Lost
 	worst := cluster.Ratio(-1)
 	for _, v := range l.VMs {
 		out.RunQueueP99 = max(out.RunQueueP99, v.P99.Seconds())
 		vm, known := h.Inventory.BySlot(v.Slot)
-		if pain := cluster.Pain(v.Steal, v.StealMax); known && pain > worst {
+		if pain := v.Pain(); known && pain > worst {
 			worst, out.WorstVM = pain, vm.Name
 		}
 	}
@@ -100,7 +100,7 @@ func health(s cluster.State, h cluster.Host, now cluster.Time) (HostState, strin
 	case h.RefusedAt > beat.At:
 		return HostOK, "a later snapshot was refused: " + h.Refused.Error()
 	}
-	pain := cluster.Pain(beat.Load.Steal, beat.Load.StealMax)
+	pain := beat.Load.Pain()
 	if pain <= s.Settings.Enter {
 		return HostOK, ""
 	}

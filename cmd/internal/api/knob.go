@@ -32,9 +32,9 @@ func (k Knob) Text(value any) string { return k.text(value) }
 var knobs = []Knob{
 	word("policy", "planner: demand, half-difference or off", func(s *cluster.Settings) *string { return &s.Policy }),
 	word("profile", "patience: steady (3 min) or fast (3 s at twice the threshold)", func(s *cluster.Settings) *cluster.Profile { return &s.Profile }),
-	ratio("enter", "steal above which a host suffers", func(s *cluster.Settings) *cluster.Ratio { return &s.Enter }),
-	ratio("exit", "steal below which its excess is forgotten", func(s *cluster.Settings) *cluster.Ratio { return &s.Exit }),
-	ratio("min_gain", "by how much a move must lower the worst steal, or its VM's own", func(s *cluster.Settings) *cluster.Ratio { return &s.MinGain }),
+	ratio("enter", "contention above which a host suffers", func(s *cluster.Settings) *cluster.Ratio { return &s.Enter }),
+	ratio("exit", "contention below which its excess is forgotten", func(s *cluster.Settings) *cluster.Ratio { return &s.Exit }),
+	ratio("min_gain", "by how much a move must lower the worst contention, or its VM's own", func(s *cluster.Settings) *cluster.Ratio { return &s.MinGain }),
 	duration("cooldown", "how long a moved VM stays where it is", func(s *cluster.Settings) *time.Duration { return &s.Cooldown }),
 	count("per_host", "moves in flight that touch one host", func(s *cluster.Settings) *int { return &s.PerHost }),
 	count("per_cluster", "moves in flight", func(s *cluster.Settings) *int { return &s.PerCluster }),

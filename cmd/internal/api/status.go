@@ -110,7 +110,7 @@ func (out *Status) fleet(s cluster.State, now cluster.Time) {
 		}
 		out.Hosts.Fresh++
 		beat, _ := h.Last()
-		if pain := cluster.Pain(beat.Load.Steal, beat.Load.StealMax); pain > worst && beat.Load.Source != cluster.SourceNone {
+		if pain := beat.Load.Pain(); pain > worst && beat.Load.Source != cluster.SourceNone {
 			worst = pain
 			host := hostOf(s, h, now)
 			out.WorstHost = &host
@@ -130,7 +130,7 @@ func worstVM(s cluster.State, now cluster.Time) *VM {
 		}
 		for _, l := range beat.Load.VMs {
 			vm, known := h.Inventory.BySlot(l.Slot)
-			if pain := cluster.Pain(l.Steal, l.StealMax); known && !vm.Incoming && pain > worst {
+			if pain := l.Pain(); known && !vm.Incoming && pain > worst {
 				worst, uuid = pain, vm.UUID
 			}
 		}
@@ -164,7 +164,7 @@ func (out *Status) warn(s cluster.State, vms names, now cluster.Time) {
 		}
 	}
 	for _, h := range s.Hosts() {
-		if beat, ok := h.Last(); ok && h.Fresh(now) && beat.Load.Source != cluster.SourceEBPF {
+		if beat, ok := h.Last(); ok && h.Fresh(now) && !beat.Load.Source.Causes() {
 			warn("evenkeel doctor", "%s measures by %s, not by eBPF", s.HostName(h.ID), beat.Load.Source)
 		}
 	}

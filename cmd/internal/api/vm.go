@@ -118,7 +118,7 @@ func (out *VM) load(h cluster.Host, vm cluster.VM, now cluster.Time) {
 	}
 	steal, worst, demand := l.Steal.Float(), l.StealMax.Float(), l.Demand.CPUs()
 	out.StealRatio, out.StealRatioMax, out.CPUDemand, out.Source = &steal, &worst, &demand, beat.Load.Source
-	if beat.Load.Source == cluster.SourceEBPF {
+	if beat.Load.Source.Distribution() {
 		out.RunQueueLatency = &RunQueueLatency{l.P50.Seconds(), l.P99.Seconds(), l.P999.Seconds()}
 	}
 }

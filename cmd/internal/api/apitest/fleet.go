@@ -110,12 +110,13 @@ func (f *Fleet) Beat(host string, guests ...Guest) {
 			Lock: cluster.LockDiskless, Incoming: g.Incoming,
 		})
 		load.VMs = append(load.VMs, cluster.VMLoad{
-			Slot: uint32(i), Run: g.Run, Wait: g.Wait, Demand: g.Run + g.Wait, Steal: g.Steal, StealMax: g.Steal,
+			Slot: uint32(i), Run: g.Run, Wait: g.Wait, Demand: g.Run + g.Wait, Steal: g.Steal, StealMax: g.Steal, Contention: g.Steal, ContentionMax: g.Steal,
 			P50: g.StealOfWait / 4, P99: g.StealOfWait, P999: 2 * g.StealOfWait,
 		})
 		load.Use += g.Run
 		load.Steal += g.Steal / cluster.Ratio(len(guests))
 		load.StealMax = max(load.StealMax, g.Steal)
+		load.Contention, load.ContentionMax = load.Steal, load.StealMax
 	}
 	f.Do(agentOf(host), cluster.Snapshots{Batch: []cluster.Snapshot{{Host: host, Incarnation: 1, Sequence: seq, Inventory: inv, Load: load}}})
 }
@@ -131,11 +132,11 @@ func (f *Fleet) Beats(seconds int, on1, on2 []Guest) {
 
 // effect is what is predicted of the first move.
 var effect = cluster.Effect{
-	VMStealBefore: 500_000, VMStealAfter: 12_000, SourceStealBefore: 500_000, SourceStealAfter: 331_000, TargetStealAfter: 12_000,
+	VMContentionBefore: 500_000, VMContentionAfter: 12_000, SourceContentionBefore: 500_000, SourceContentionAfter: 331_000, TargetContentionAfter: 12_000,
 	Duration: 9 * time.Second, Bytes: cluster.GiB,
 }
 
-const reason = "steal on hv1 50.0 % > 10.0 %, held 12s; db-01 (demand 1.0 CPUs) to hv2 lowers the worst predicted steal 50.0 % -> 33.1 %"
+const reason = "contention on hv1 50.0 % > 10.0 %, held 12s; db-01 (demand 1.0 CPUs) to hv2 lowers the worst predicted contention 50.0 % -> 33.1 %"
 
 // decide records a decision about the crowd on hv1. The words and figures are
 // written down here instead of asking the planner, so that what is printed
@@ -152,7 +153,7 @@ func (f *Fleet) decide(result cluster.Result, code cluster.Code, text string) {
 	vms := crowd()
 	d.Proposed = []cluster.Candidate{{VM: vms[0].UUID, Source: HV1, Target: HV2, Text: reason, Predicted: effect}}
 	weaker := effect
-	weaker.SourceStealAfter, weaker.TargetStealAfter = 420_000, 90_000
+	weaker.SourceContentionAfter, weaker.TargetContentionAfter = 420_000, 90_000
 	d.Refused = []cluster.Candidate{
 		{VM: vms[1].UUID, Source: HV1, Target: HV2, Code: cluster.CodeGainBelowCost, Text: "db-01 gains more", Predicted: weaker},
 		{VM: vms[3].UUID, Source: HV1, Code: cluster.CodeCooldown, Text: "it moved 4m0s ago, cooldown is 30m0s"},

@@ -89,7 +89,7 @@ func Moved(addresses map[string]string) *Fleet {
 	here, there := part(m.VM)
 	f.Beats(25, here, there)
 	measured := m.Predicted
-	measured.VMStealAfter, measured.SourceStealAfter, measured.TargetStealAfter = 12_000, 331_000, 12_000
+	measured.VMContentionAfter, measured.SourceContentionAfter, measured.TargetContentionAfter = 12_000, 331_000, 12_000
 	measured.Duration, measured.Downtime, measured.Bytes = 4100*time.Millisecond, 41*time.Millisecond, 1100*cluster.MiB
 	f.Do(agentOf(HV2), cluster.Verify{Move: first, Measured: &measured, Verdict: cluster.VerdictBetter})
 	f.decide(cluster.ResultNothing, cluster.CodeCooldown, "every VM on hv1 that would help moved a short while ago")

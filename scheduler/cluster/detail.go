@@ -1,0 +1,201 @@
+package cluster
+
+import (
+	"slices"
+	"time"
+	"unicode/utf8"
+)
+
+// Detail is what a host knows of one VM beyond the figures that every plan
+// needs: why it waits, behind whom, and what its disks, memory and network do.
+// The State keeps the newest of each host only.
+type Detail struct {
+	Slot     uint32    `json:"slot"`
+	Waits    *Waits    `json:"waits,omitempty"`    // nil: the source knows no causes
+	Culprits []Culprit `json:"culprits,omitempty"` // largest first, at most MaxCulprits
+	Block    *Block    `json:"block,omitempty"`    // nil: not measured
+	Memory   *Memory   `json:"memory,omitempty"`   // nil: not measured
+	Network  *Network  `json:"network,omitempty"`  // nil: not measured
+	// Quota is how many CPUs its own CFS quota leaves the VM, 0 without one.
+	Quota MilliCPU `json:"quota,omitempty"`
+}
+
+// Waits splits [VMLoad.Wait] by cause: what kept runnable vCPUs off their
+// CPUs. The parts make up the whole, up to rounding.
+type Waits struct {
+	VMs          MilliCPU `json:"vms"`          // other VMs' threads
+	Host         MilliCPU `json:"host"`         // tasks of the host
+	Kernel       MilliCPU `json:"kernel"`       // kernel threads
+	OwnVCPUs     MilliCPU `json:"own_vcpus"`    // its own other vCPUs
+	OwnOthers    MilliCPU `json:"own_others"`   // its own emulator, iothreads, workers, vhost
+	Quota        MilliCPU `json:"quota"`        // throttled by its own CFS quota
+	SliceQuota   MilliCPU `json:"slice_quota"`  // throttled by a slice above it
+	Idle         MilliCPU `json:"idle"`         // on the way from a wake-up to an idle CPU
+	Migrated     MilliCPU `json:"migrated"`     // on other CPUs' run queues, behind whom is unknown
+	Unattributed MilliCPU `json:"unattributed"` // behind nobody that was noted
+}
+
+// Culprit is somebody whom a VM waits behind.
+type Culprit struct {
+	VM    string `json:"vm,omitempty"`   // UUID of another VM of the host
+	Task  string `json:"task,omitempty"` // name of a host's task, if it is no VM
+	Share Ratio  `json:"share"`          // of the VM's whole wait
+}
+
+// MaxCulprits is how many culprits of a VM a snapshot names.
+const MaxCulprits = 4
+
+// Block is what a VM's disks did within the window.
+type Block struct {
+	Layer   BlockLayer   `json:"layer"`   // where Read, Write and Flush were measured
+	Backend BlockBackend `json:"backend"` // where its disks lie
+	// Shared names a backend that the VM would still use after a move, "" if its
+	// disks are this host's own: moving it would not make it faster.
+	Shared string       `json:"shared,omitempty"`
+	Read   BlockFigures `json:"read"`
+	Write  BlockFigures `json:"write"`
+	Flush  BlockFigures `json:"flush"`
+}
+
+// BlockLayer is where block latency was measured. Figures of unlike layers are
+// not comparable: the guest's contain QEMU's own time.
+type BlockLayer string
+
+// The layers.
+const (
+	LayerDevice BlockLayer = "device" // the host's block layer, by eBPF
+	LayerQEMU   BlockLayer = "qemu"   // libvirt's statistics: means only, every backend
+)
+
+// BlockBackend says where a VM's disks lie.
+type BlockBackend string
+
+// The backends.
+const (
+	BackendLocal   BlockBackend = "local"
+	BackendNetwork BlockBackend = "network"
+	BackendCached  BlockBackend = "cached" // behind the host's page cache: its I/O is not visible as the VM's
+	BackendMixed   BlockBackend = "mixed"
+	BackendUnknown BlockBackend = "unknown"
+)
+
+// BlockFigures are one kind of request within the window.
+type BlockFigures struct {
+	Requests uint64        `json:"requests"`
+	Bytes    uint64        `json:"bytes,omitempty"`
+	Errors   uint64        `json:"errors,omitempty"`
+	Queue    time.Duration `json:"queue,omitempty"`  // mean time before the device got the request
+	Device   time.Duration `json:"device,omitempty"` // mean time in the device
+	P99      time.Duration `json:"p99,omitempty"`    // of the device time; 0: no distribution
+	// Guest is the mean as QEMU serves it, 0 if unknown: queue, device and
+	// QEMU's own time.
+	Guest time.Duration `json:"guest,omitempty"`
+}
+
+// Memory is what a VM's memory did within the window.
+type Memory struct {
+	Resident    Bytes  `json:"resident"`
+	Swapped     Bytes  `json:"swapped,omitempty"`      // a swapping VM is slow without any steal
+	MajorFaults uint64 `json:"major_faults,omitempty"` // of QEMU, in the window
+	Balloon     Bytes  `json:"balloon,omitempty"`      // what the balloon leaves the guest, 0 unknown
+}
+
+// Network is what passed a VM's interfaces within the window.
+type Network struct {
+	ReceivedBytes uint64 `json:"received_bytes"`
+	SentBytes     uint64 `json:"sent_bytes"`
+}
+
+// Detail returns what is known of the VM in a slot beyond its figures.
+func (l Load) Detail(slot uint32) (Detail, bool) {
+	i, ok := slices.BinarySearchFunc(l.Details, slot, func(d Detail, slot uint32) int { return int(d.Slot) - int(slot) })
+	if !ok {
+		return Detail{}, false
+	}
+	return l.Details[i], true
+}
+
+const maxTask = 16 // TASK_COMM_LEN
+
+func checkDetails(host string, details []Detail) error {
+	if len(details) > MaxVMsPerHost {
+		return refuse(CodeTooMany, "host %s: details of %d VMs, at most %d", host, len(details), MaxVMsPerHost)
+	}
+	for i, d := range details {
+		if i > 0 && d.Slot <= details[i-1].Slot || d.Slot >= MaxSlot {
+			return refuse(CodeAbsurdFigure, "host %s: details of slot %d are repeated, out of order or too large", host, d.Slot)
+		}
+		if what := d.absurd(); what != "" {
+			return refuse(CodeAbsurdFigure, "host %s: slot %d: %s", host, d.Slot, what)
+		}
+	}
+	return nil
+}
+
+// absurd names what cannot be true, or "".
+func (d Detail) absurd() string {
+	switch {
+	case len(d.Culprits) > MaxCulprits:
+		return "too many culprits"
+	case d.Quota < 0 || d.Quota > maxCPUs:
+		return "quota out of bounds"
+	case d.Waits != nil && !d.Waits.sane():
+		return "a cause of waits out of bounds"
+	case d.Block != nil && !d.Block.sane():
+		return "block figures out of bounds"
+	case d.Memory != nil && !d.Memory.sane():
+		return "memory figures out of bounds"
+	case d.Network != nil && (d.Network.ReceivedBytes > maxCount || d.Network.SentBytes > maxCount):
+		return "network figures out of bounds"
+	}
+	for _, c := range d.Culprits {
+		if !c.sane() {
+			return "a culprit without a name, with two, or with an impossible share"
+		}
+	}
+	return ""
+}
+
+func (c Culprit) sane() bool {
+	named := validID(c.VM) != (c.Task != "")
+	return named && (c.VM == "" || validID(c.VM)) && len(c.Task) <= maxTask && utf8.ValidString(c.Task) && share(c.Share)
+}
+
+func (w *Waits) sane() bool {
+	for _, m := range []MilliCPU{
+		w.VMs, w.Host, w.Kernel, w.OwnVCPUs, w.OwnOthers, w.Quota, w.SliceQuota, w.Idle, w.Migrated, w.Unattributed,
+	} {
+		if m < 0 || m > maxCPUs {
+			return false
+		}
+	}
+	return true
+}
+
+func (b *Block) sane() bool {
+	known := slices.Contains([]BlockLayer{LayerDevice, LayerQEMU}, b.Layer) &&
+		slices.Contains([]BlockBackend{BackendLocal, BackendNetwork, BackendCached, BackendMixed, BackendUnknown}, b.Backend)
+	return known && len(b.Shared) <= maxName && utf8.ValidString(b.Shared) && b.Read.sane() && b.Write.sane() && b.Flush.sane()
+}
+
+func (f BlockFigures) sane() bool {
+	for _, d := range []time.Duration{f.Queue, f.Device, f.P99, f.Guest} {
+		if d < 0 || d > time.Hour {
+			return false
+		}
+	}
+	return f.Requests <= maxCount && f.Bytes <= maxCount && f.Errors <= maxCount
+}
+
+// maxCount bounds counts within a window; JSON numbers beyond 2^53 are not
+// exact everywhere.
+const maxCount = 1 << 53
+
+func (m *Memory) sane() bool {
+	for _, b := range []Bytes{m.Resident, m.Swapped, m.Balloon} {
+		if b < 0 || b > maxMemory {
+			return false
+		}
+	}
+	return m.MajorFaults <= maxCount
+}

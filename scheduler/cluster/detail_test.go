@@ -1,0 +1,80 @@
+package cluster
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// fullDetail fills every field.
+func fullDetail() Detail {
+	figures := BlockFigures{7, 8 << 10, 1, 2 * time.Millisecond, 3 * time.Millisecond, 9 * time.Millisecond, 6 * time.Millisecond}
+	return Detail{
+		Slot: 49, Waits: &Waits{1, 2, 3, 4, 5, 6, 7, 8, 9, 10},
+		Culprits: []Culprit{{VM: vmB, Share: 710_000}, {Task: "backup", Share: 40_000}},
+		Block:    &Block{LayerDevice, BackendLocal, "nfs server:/export", figures, figures, figures},
+		Memory:   &Memory{GiB, MiB, 3, GiB}, Network: &Network{11, 12}, Quota: 1500,
+	}
+}
+
+// Details that cannot be true are refused whole, with the slot named.
+func TestDetailsThatCannotBe(t *testing.T) {
+	for name, spoil := range map[string]func(d *Detail){
+		"slot too large":           func(d *Detail) { d.Slot = MaxSlot },
+		"too many culprits":        func(d *Detail) { d.Culprits = make([]Culprit, MaxCulprits+1) },
+		"a culprit nobody knows":   func(d *Detail) { d.Culprits[0].VM = "" },
+		"a culprit of two names":   func(d *Detail) { d.Culprits[0].Task = "backup" },
+		"a culprit that is no id":  func(d *Detail) { d.Culprits[0] = Culprit{VM: "db-01", Share: 1} },
+		"a task's endless name":    func(d *Detail) { d.Culprits[1].Task = strings.Repeat("x", maxTask+1) },
+		"a task's name is no text": func(d *Detail) { d.Culprits[1].Task = "a\xff" },
+		"a share beyond the whole": func(d *Detail) { d.Culprits[1].Share = Percent(200) },
+		"a negative cause":         func(d *Detail) { d.Waits.Migrated = -1 },
+		"an endless cause":         func(d *Detail) { d.Waits.SliceQuota = 1 << 62 },
+		"a negative quota":         func(d *Detail) { d.Quota = -1 },
+		"an unknown layer":         func(d *Detail) { d.Block.Layer = "drive" },
+		"an unknown backend":       func(d *Detail) { d.Block.Backend = "" },
+		"a backend's endless name": func(d *Detail) { d.Block.Shared = strings.Repeat("n", maxName+1) },
+		"a negative latency":       func(d *Detail) { d.Block.Read.Queue = -1 },
+		"an endless latency":       func(d *Detail) { d.Block.Write.P99 = 1 << 62 },
+		"requests without end":     func(d *Detail) { d.Block.Flush.Requests = 1 << 60 },
+		"negative memory":          func(d *Detail) { d.Memory.Resident = -1 },
+		"endless swap":             func(d *Detail) { d.Memory.Swapped = 1 << 62 },
+		"faults without end":       func(d *Detail) { d.Memory.MajorFaults = 1 << 60 },
+		"bytes without end":        func(d *Detail) { d.Network.SentBytes = 1 << 60 },
+	} {
+		d := fullDetail()
+		if err := checkDetails("hv1", []Detail{d}); err != nil {
+			t.Fatalf("a detail that can be true: %v", err)
+		}
+		spoil(&d)
+		if err := checkDetails("hv1", []Detail{d}); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	d := fullDetail()
+	if checkDetails("hv1", []Detail{d, d}) == nil {
+		t.Error("the same slot twice: accepted")
+	}
+	if checkDetails("hv1", make([]Detail, MaxVMsPerHost+1)) == nil {
+		t.Error("details without end: accepted")
+	}
+}
+
+// Only the newest beat keeps its details: a ring of them would be most of the
+// State.
+func TestDetailsOfTheNewestBeat(t *testing.T) {
+	h := Host{ID: hv1}
+	for i := range 3 {
+		load := testLoad(epoch)
+		load.Details = []Detail{fullDetail()}
+		h.accept(&Snapshot{Host: hv1, Sequence: uint64(i + 1), Load: load}, epoch.Add(time.Duration(i)*time.Second), DefaultSettings())
+	}
+	for i, b := range h.Beats {
+		if _, ok := b.Load.Detail(49); ok != (i == 2) {
+			t.Errorf("beat %d of 3: details kept: %v", i+1, ok)
+		}
+	}
+	if _, ok := h.Beats[2].Load.Detail(50); ok {
+		t.Error("details of a slot that has none")
+	}
+}
