@@ -198,7 +198,13 @@ func (x explanation) vm() {
 	x.Line(x.Paint(ui.Strong, vm.Name) + "  " + x.Paint(vmTone(vm.State), string(vm.State)) +
 		x.Paint(ui.Plain, " on "+or(vm.Host)) + x.Paint(ui.Faint, "   "+vm.UUID))
 	x.why("Message", "%s", vm.Message)
-	x.why("Suffers", "steal %s, worst vCPU %s; threshold %s; figures %s old", or(ui.PercentOr(vm.StealRatio)), or(ui.PercentOr(vm.StealRatioMax)), ui.Percent(x.EnterRatio), or(ui.SecondsOr(vm.AgeSeconds)))
+	x.why("Suffers", "contention %s, worst vCPU %s (steal %s); threshold %s; figures %s old",
+		or(ui.PercentOr(vm.ContentionRatio)), or(ui.PercentOr(vm.ContentionRatioMax)), or(ui.PercentOr(vm.StealRatio)), ui.Percent(x.EnterRatio), or(ui.SecondsOr(vm.AgeSeconds)))
+	x.why("Who", "%s", behind(*vm))
+	x.why("But", "%s", remark(*vm))
+	if b := vm.Block; b != nil {
+		x.why("Disks", "%s", disksText(*b))
+	}
 	if h := x.Host; h != nil {
 		x.why("Host", "%s", hostLine(*h))
 	}
@@ -223,8 +229,8 @@ func (x explanation) host() {
 }
 
 func hostLine(h api.Host) string {
-	return fmt.Sprintf("%s: steal %s, worst vCPU %s, %.2f of %g CPUs busy, %s of %s promised, excess %s",
-		h.Name, ui.Percent(h.StealRatio), ui.Percent(h.StealRatioMax), h.CPUUse, h.CPUs,
+	return fmt.Sprintf("%s: contention %s, worst vCPU %s (steal %s), %.2f of %g CPUs busy, %s of %s promised, excess %s",
+		h.Name, ui.Percent(h.ContentionRatio), ui.Percent(h.ContentionRatioMax), ui.Percent(h.StealRatio), h.CPUUse, h.CPUs,
 		ui.Bytes(h.MemoryUsedBytes), ui.Bytes(h.MemoryBytes), ui.Seconds(h.ExcessSeconds))
 }
 

@@ -84,6 +84,7 @@ var vmColumns = []ui.Column{
 	{Title: "VCPUS", Right: true},
 	{Title: "STEAL", Right: true},
 	{Title: "WORST VCPU", Right: true},
+	{Title: "CONTENTION", Right: true},
 	{Title: "RUNQ P99", Right: true},
 	{Title: "DEMAND", Right: true},
 	{Title: "MEMORY", Right: true},
@@ -91,6 +92,7 @@ var vmColumns = []ui.Column{
 	{Title: "RAN", Right: true, Wide: true},
 	{Title: "WAITED", Right: true, Wide: true},
 	{Title: "WAITS", Right: true, Wide: true},
+	{Title: "BEHIND", Wide: true},
 	{Title: "SOURCE", Wide: true},
 	{Title: "DISK LOCK", Wide: true},
 	{Title: "UUID", Wide: true},
@@ -102,10 +104,10 @@ func vmRows(vms []api.VM) [][]ui.Cell {
 	for i, vm := range vms {
 		rows[i] = []ui.Cell{
 			ui.Text(vm.Name), ui.Text(vm.Host), ui.Toned(vmTone(vm.State), string(vm.State)), ui.Text(fmt.Sprint(vm.VCPUs)),
-			ui.Text(ui.PercentOr(vm.StealRatio)), ui.Text(ui.PercentOr(vm.StealRatioMax)), ui.Text(p99(vm)), ui.Text(cpus(vm.CPUDemand)),
+			ui.Text(ui.PercentOr(vm.StealRatio)), ui.Text(ui.PercentOr(vm.StealRatioMax)), ui.Text(ui.PercentOr(vm.ContentionRatio)), ui.Text(p99(vm)), ui.Text(cpus(vm.CPUDemand)),
 			ui.Text(ui.Bytes(vm.MemoryBytes)), ui.Text(ui.SecondsOr(vm.AgeSeconds)),
 			ui.Text(total(vm.VCPURunNSTotal)), ui.Text(total(vm.VCPUWaitNSTotal)), ui.Text(number(vm.VCPUWaitsTotal)),
-			ui.Text(string(vm.Source)), ui.Text(string(vm.DiskLock)), ui.Text(vm.UUID), ui.Text(vm.Message),
+			ui.Text(behind(vm)), ui.Text(string(vm.Source)), ui.Text(string(vm.DiskLock)), ui.Text(vm.UUID), ui.Text(vm.Message),
 		}
 	}
 	return rows
@@ -161,9 +163,25 @@ func vmText(w *ui.Writer, vm api.VM, h api.Head) {
 	line("host", "%s", vm.Host)
 	line("state", "%s", strings.TrimSuffix(string(vm.State)+": "+vm.Message, ": "))
 	line("size", "%d vCPUs, %s", vm.VCPUs, ui.Bytes(vm.MemoryBytes))
-	line("disks", "%s", vm.DiskLock)
+	line("disk lock", "%s", vm.DiskLock)
+	if vm.Block != nil {
+		line("disks", "%s", disksText(*vm.Block))
+	}
+	if vm.Memory != nil {
+		line("memory", "%s", memoryText(*vm.Memory))
+	}
+	if n := vm.Network; n != nil {
+		line("network", "received %s/s, sent %s/s", ui.Bytes(int64(n.ReceivedBytesPerSecond)), ui.Bytes(int64(n.SentBytesPerSecond)))
+	}
 	line("steal", "%s, worst vCPU %s, measured by %s, %s old", or(ui.PercentOr(vm.StealRatio)), or(ui.PercentOr(vm.StealRatioMax)), vm.Source, or(ui.SecondsOr(vm.AgeSeconds)))
-	line("demand", "%s CPUs", or(cpus(vm.CPUDemand)))
+	line("contention", "%s, worst vCPU %s", or(ui.PercentOr(vm.ContentionRatio)), or(ui.PercentOr(vm.ContentionRatioMax)))
+	if text := behind(vm); text != "" {
+		line("waits", "%s", text)
+	}
+	if text := remark(vm); text != "" {
+		line("", "%s", text)
+	}
+	line("demand", "%s CPUs%s", or(cpus(vm.CPUDemand)), marks(vm))
 	if l := vm.RunQueueLatency; l != nil {
 		line("run queue", "p50 %s, p99 %s, p99.9 %s", ui.Seconds(l.P50), ui.Seconds(l.P99), ui.Seconds(l.P999))
 	}
@@ -172,6 +190,21 @@ func vmText(w *ui.Writer, vm api.VM, h api.Head) {
 	if !vm.MovedAt.IsZero() {
 		line("moved", "%s", ui.Ago(vm.MovedAt.Time, h.Now.Time))
 	}
+}
+
+// marks says how a VM's demand is to be read.
+func marks(vm api.VM) string {
+	var text string
+	if vm.CPUQuota != nil {
+		text += fmt.Sprintf(", its quota allows %.2f", *vm.CPUQuota)
+	}
+	if vm.Poller {
+		text += "; its guest polls: what it runs is no demand for work"
+	}
+	if vm.Settling {
+		text += "; settling: no reason to move anything yet"
+	}
+	return text
 }
 
 // or shows what is not known as a dash.

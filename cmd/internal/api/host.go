@@ -17,29 +17,34 @@ type Host struct {
 
 	// AgeSeconds is the age of the newest snapshot; null before the first. The
 	// figures below are that snapshot's.
-	AgeSeconds       *float64       `json:"age_seconds"`
-	Source           cluster.Source `json:"source"`                // how waits are measured: ebpf, schedstat or none
-	CPUs             float64        `json:"cpus"`                  // for VMs
-	CPUUse           float64        `json:"cpu_use"`               // CPUs busy, everything counted
-	CPUOverhead      float64        `json:"cpu_overhead"`          // of cpu_use: what no move can shift
-	MemoryBytes      int64          `json:"memory_bytes"`          // for VMs
-	MemoryUsedBytes  int64          `json:"memory_used_bytes"`     // maximum memory of its VMs and of those on their way, 256 MiB added for each
-	StealRatio       float64        `json:"steal_ratio"`           // vCPU wait per vCPU and wall time
-	StealRatioMax    float64        `json:"steal_ratio_max"`       // the worst vCPU
-	PainRatio        float64        `json:"pain_ratio"`            // what thresholds look at
-	ExcessSeconds    float64        `json:"excess_seconds"`        // accumulated above the enter threshold
-	WorstVM          string         `json:"worst_vm"`              // name
-	RunQueueP99      float64        `json:"run_queue_p99_seconds"` // of the VM with the longest
-	BookErrorRatio   float64        `json:"book_error_ratio"`      // difference between the probe and the kernel's own accounts
-	LostEvents       uint64         `json:"lost_events"`           // that the probe dropped in the window
-	VMs              int            `json:"vms"`
-	MovesInFlight    int            `json:"moves_in_flight"`
-	Version          string         `json:"version"`
-	Address          string         `json:"address"` // of Raft and agents' streams
-	APIAddress       string         `json:"api_address"`
-	MigrationAddress string         `json:"migration_address"`
-	Lab              bool           `json:"lab"` // part of a test fleet
-	JoinedAt         Time           `json:"joined_at"`
+	AgeSeconds         *float64       `json:"age_seconds"`
+	Source             cluster.Source `json:"source"`                // how waits are measured: ebpf, schedstat or none
+	CPUs               float64        `json:"cpus"`                  // for VMs
+	CPUUse             float64        `json:"cpu_use"`               // CPUs busy, everything counted
+	CPUOverhead        float64        `json:"cpu_overhead"`          // of cpu_use: what no move can shift
+	CPUInterrupts      float64        `json:"cpu_interrupts"`        // of cpu_overhead: interrupts on the CPUs for VMs
+	CPUMeasuring       float64        `json:"cpu_measuring"`         // what evenkeel itself takes: probes and daemon
+	Pressure           *Pressure      `json:"pressure"`              // null: the kernel does not say
+	MemoryBytes        int64          `json:"memory_bytes"`          // for VMs
+	MemoryUsedBytes    int64          `json:"memory_used_bytes"`     // maximum memory of its VMs and of those on their way, 256 MiB added for each
+	StealRatio         float64        `json:"steal_ratio"`           // vCPU wait per vCPU and wall time
+	StealRatioMax      float64        `json:"steal_ratio_max"`       // the worst vCPU
+	ContentionRatio    float64        `json:"contention_ratio"`      // the part of steal_ratio that is others' doing
+	ContentionRatioMax float64        `json:"contention_ratio_max"`  // the worst vCPU
+	PainRatio          float64        `json:"pain_ratio"`            // what thresholds look at
+	ExcessSeconds      float64        `json:"excess_seconds"`        // accumulated above the enter threshold
+	WorstVM            string         `json:"worst_vm"`              // name
+	RunQueueP99        float64        `json:"run_queue_p99_seconds"` // of the VM with the longest
+	BookErrorRatio     float64        `json:"book_error_ratio"`      // difference between the probe and the kernel's own accounts
+	LostEvents         uint64         `json:"lost_events"`           // that the probe dropped in the window
+	VMs                int            `json:"vms"`
+	MovesInFlight      int            `json:"moves_in_flight"`
+	Version            string         `json:"version"`
+	Address            string         `json:"address"` // of Raft and agents' streams
+	APIAddress         string         `json:"api_address"`
+	MigrationAddress   string         `json:"migration_address"`
+	Lab                bool           `json:"lab"` // part of a test fleet
+	JoinedAt           Time           `json:"joined_at"`
 }
 
 // HostState is a hypervisor's health.
@@ -75,6 +80,8 @@ func (out *Host) figures(h cluster.Host, l cluster.Load) {
 	out.Source, out.CPUs, out.CPUUse, out.CPUOverhead = l.Source, l.CPUs.CPUs(), l.Use.CPUs(), l.Overhead.CPUs()
 	out.MemoryBytes = int64(l.Memory)
 	out.StealRatio, out.StealRatioMax, out.PainRatio = l.Steal.Float(), l.StealMax.Float(), l.Pain().Float()
+	out.ContentionRatio, out.ContentionRatioMax = l.Contention.Float(), l.ContentionMax.Float()
+	out.CPUInterrupts, out.CPUMeasuring, out.Pressure = l.Interrupts.CPUs(), l.Cost.CPUs(), pressureOf(l.Pressure)
 	out.BookErrorRatio, out.LostEvents = l.BookError.Float(), l.Lost
 	worst := cluster.Ratio(-1)
 	for _, v := range l.VMs {

@@ -20,25 +20,38 @@ type VM struct {
 	State   VMState `json:"state"`   // running, paused, other, moving, quarantined, duplicate or unknown
 	Message string  `json:"message"` // why it is in that state, or why figures are missing
 
-	VCPUs           int            `json:"vcpus"`              // online
-	VCPUThreads     []int          `json:"vcpu_threads"`       // thread ids on its host
-	VCPURunNSTotal  *uint64        `json:"vcpu_run_ns_total"`  // time that its vCPUs ran, since epoch
-	VCPUWaitNSTotal *uint64        `json:"vcpu_wait_ns_total"` // time that its vCPUs were runnable and did not run
-	VCPUWaitsTotal  *uint64        `json:"vcpu_waits_total"`   // how many times they waited
-	Epoch           Time           `json:"epoch"`              // when these counters began at 0
-	SampledAt       Time           `json:"sampled_at"`         // when these counters were read
-	Source          cluster.Source `json:"source"`             // of these counters: ebpf, schedstat or none
+	VCPUs           int     `json:"vcpus"`              // online
+	VCPUThreads     []int   `json:"vcpu_threads"`       // thread ids on its host
+	VCPURunNSTotal  *uint64 `json:"vcpu_run_ns_total"`  // time that its vCPUs ran, since epoch
+	VCPUWaitNSTotal *uint64 `json:"vcpu_wait_ns_total"` // time that its vCPUs were runnable and did not run
+	VCPUWaitsTotal  *uint64 `json:"vcpu_waits_total"`   // how many times they waited
+	// VCPUWaitCauseNSTotal splits the ended waits by cause; {} if the source
+	// knows no causes.
+	VCPUWaitCauseNSTotal map[string]uint64 `json:"vcpu_wait_cause_ns_total"`
+	Epoch                Time              `json:"epoch"`      // when these counters began at 0
+	SampledAt            Time              `json:"sampled_at"` // when these counters were read
+	Source               cluster.Source    `json:"source"`     // of these counters: ebpf, schedstat or none
 
 	// The figures below are of the host's newest load snapshot.
-	StealRatio      *float64         `json:"steal_ratio"`               // null: no figures of it
-	StealRatioMax   *float64         `json:"steal_ratio_max"`           // of its worst vCPU
-	RunQueueLatency *RunQueueLatency `json:"run_queue_latency_seconds"` // null: no distribution
-	CPUDemand       *float64         `json:"cpu_demand"`                // CPUs that it would use if it never waited
-	MemoryBytes     int64            `json:"memory_bytes"`              // current maximum
-	DiskLock        cluster.DiskLock `json:"disk_lock"`                 // lockable, diskless or none
-	AgeSeconds      *float64         `json:"age_seconds"`               // of the load snapshot
-	Move            string           `json:"move"`                      // id of its live move, ""
-	MovedAt         Time             `json:"moved_at"`                  // when its last move of ours ended
+	StealRatio         *float64         `json:"steal_ratio"`               // null: no figures of it
+	StealRatioMax      *float64         `json:"steal_ratio_max"`           // of its worst vCPU
+	ContentionRatio    *float64         `json:"contention_ratio"`          // the part of steal_ratio that is others' doing
+	ContentionRatioMax *float64         `json:"contention_ratio_max"`      // of its worst vCPU
+	WaitShares         *WaitShares      `json:"wait_shares"`               // why it waits; null: it does not, or the source knows no causes
+	Culprits           []Culprit        `json:"culprits"`                  // behind whom, largest first
+	RunQueueLatency    *RunQueueLatency `json:"run_queue_latency_seconds"` // null: no distribution
+	CPUDemand          *float64         `json:"cpu_demand"`                // CPUs that it would use if nobody else were there
+	CPUQuota           *float64         `json:"cpu_quota"`                 // CPUs that its own quota allows; null: no quota
+	Settling           bool             `json:"settling"`                  // it booted or came a moment ago: no reason to move anything yet
+	Poller             bool             `json:"poller"`                    // its guest polls: what it runs is no demand for work
+	Block              *Block           `json:"block"`                     // null: not measured
+	Memory             *Memory          `json:"memory"`                    // null: not measured
+	Network            *Network         `json:"network"`                   // null: not measured
+	MemoryBytes        int64            `json:"memory_bytes"`              // current maximum
+	DiskLock           cluster.DiskLock `json:"disk_lock"`                 // lockable, diskless or none
+	AgeSeconds         *float64         `json:"age_seconds"`               // of the load snapshot
+	Move               string           `json:"move"`                      // id of its live move, ""
+	MovedAt            Time             `json:"moved_at"`                  // when its last move of ours ended
 }
 
 // RunQueueLatency is how long its runnable vCPUs waited: quantiles in seconds.
@@ -64,7 +77,7 @@ const (
 
 // vmOf gives what the State knows of a VM.
 func vmOf(s cluster.State, uuid string, p cluster.Place, now cluster.Time) VM {
-	out := VM{UUID: uuid, Name: uuid, State: VMUnknown, VCPUThreads: []int{}, Source: cluster.SourceNone, MovedAt: timeOf(p.Moved)}
+	out := VM{UUID: uuid, Name: uuid, State: VMUnknown, VCPUThreads: []int{}, VCPUWaitCauseNSTotal: map[string]uint64{}, Culprits: []Culprit{}, Source: cluster.SourceNone, MovedAt: timeOf(p.Moved)}
 	live, moving := s.LiveMove(uuid)
 	if moving {
 		out.Move, out.Name, out.MemoryBytes = live.ID, live.VMName, int64(live.MaxMemory)
@@ -117,6 +130,9 @@ func (out *VM) load(h cluster.Host, vm cluster.VM, now cluster.Time) {
 		return
 	}
 	steal, worst, demand := l.Steal.Float(), l.StealMax.Float(), l.Demand.CPUs()
+	contention, worstContention := l.Contention.Float(), l.ContentionMax.Float()
+	out.ContentionRatio, out.ContentionRatioMax, out.Settling, out.Poller = &contention, &worstContention, l.Settling, l.Poller
+	out.detail(h, beat.Load, l)
 	out.StealRatio, out.StealRatioMax, out.CPUDemand, out.Source = &steal, &worst, &demand, beat.Load.Source
 	if beat.Load.Source.Distribution() {
 		out.RunQueueLatency = &RunQueueLatency{l.P50.Seconds(), l.P99.Seconds(), l.P999.Seconds()}
@@ -125,21 +141,26 @@ func (out *VM) load(h cluster.Host, vm cluster.VM, now cluster.Time) {
 
 // LocalVM is what a host's agent counts of one VM, at this moment.
 type LocalVM struct {
-	UUID      string    `json:"uuid"`
-	Name      string    `json:"name"`
-	Threads   []int     `json:"threads"` // of the vCPUs, by number
-	RunNS     uint64    `json:"run_ns"`  // Σ over vCPUs since Since
-	WaitNS    uint64    `json:"wait_ns"`
-	Waits     uint64    `json:"waits"`
-	Source    string    `json:"source"`
-	Since     time.Time `json:"since"`
-	SampledAt time.Time `json:"sampled_at"`
+	UUID    string `json:"uuid"`
+	Name    string `json:"name"`
+	Threads []int  `json:"threads"` // of the vCPUs, by number
+	RunNS   uint64 `json:"run_ns"`  // Σ over vCPUs since Since
+	WaitNS  uint64 `json:"wait_ns"`
+	Waits   uint64 `json:"waits"`
+	// CauseNS splits the ended waits by cause; empty if the source knows none.
+	CauseNS   map[string]uint64 `json:"cause_ns"`
+	Source    string            `json:"source"`
+	Since     time.Time         `json:"since"`
+	SampledAt time.Time         `json:"sampled_at"`
 }
 
 // count fills in the live counters.
 func (out *VM) count(l LocalVM) {
 	out.VCPUThreads = some(l.Threads)
 	out.VCPURunNSTotal, out.VCPUWaitNSTotal, out.VCPUWaitsTotal = &l.RunNS, &l.WaitNS, &l.Waits
+	if l.CauseNS != nil {
+		out.VCPUWaitCauseNSTotal = l.CauseNS
+	}
 	out.Source, out.Epoch, out.SampledAt = cluster.Source(l.Source), Time{l.Since.UTC()}, Time{l.SampledAt.UTC()}
 }
 

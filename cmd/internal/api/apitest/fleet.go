@@ -82,8 +82,10 @@ type Guest struct {
 	UUID, Name  string
 	Run, Wait   cluster.MilliCPU
 	Steal       cluster.Ratio
+	Contention  cluster.Ratio
 	Incoming    bool
 	StealOfWait time.Duration // p99 of its run-queue latency
+	Detail      *cluster.Detail
 }
 
 // guest makes a VM of one vCPU that never sleeps.
@@ -91,7 +93,7 @@ func guest(n int, name string, run cluster.MilliCPU) Guest {
 	wait := 1000 - run
 	return Guest{
 		UUID: fmt.Sprintf("%08d-0000-4000-8000-%012d", n, n), Name: name, Run: run, Wait: wait,
-		Steal: cluster.Ratio(wait) * 1000, StealOfWait: 12 * time.Millisecond,
+		Steal: cluster.Ratio(wait) * 1000, Contention: cluster.Ratio(wait) * 1000, StealOfWait: 12 * time.Millisecond,
 	}
 }
 
@@ -110,13 +112,19 @@ func (f *Fleet) Beat(host string, guests ...Guest) {
 			Lock: cluster.LockDiskless, Incoming: g.Incoming,
 		})
 		load.VMs = append(load.VMs, cluster.VMLoad{
-			Slot: uint32(i), Run: g.Run, Wait: g.Wait, Demand: g.Run + g.Wait, Steal: g.Steal, StealMax: g.Steal, Contention: g.Steal, ContentionMax: g.Steal,
+			Slot: uint32(i), Run: g.Run, Wait: g.Wait, Demand: g.Run + g.Wait, Steal: g.Steal, StealMax: g.Steal, Contention: g.Contention, ContentionMax: g.Contention,
 			P50: g.StealOfWait / 4, P99: g.StealOfWait, P999: 2 * g.StealOfWait,
 		})
+		if g.Detail != nil {
+			d := *g.Detail
+			d.Slot = uint32(i)
+			load.Details = append(load.Details, d)
+		}
 		load.Use += g.Run
 		load.Steal += g.Steal / cluster.Ratio(len(guests))
 		load.StealMax = max(load.StealMax, g.Steal)
-		load.Contention, load.ContentionMax = load.Steal, load.StealMax
+		load.Contention += g.Contention / cluster.Ratio(len(guests))
+		load.ContentionMax = max(load.ContentionMax, g.Contention)
 	}
 	f.Do(agentOf(host), cluster.Snapshots{Batch: []cluster.Snapshot{{Host: host, Incarnation: 1, Sequence: seq, Inventory: inv, Load: load}}})
 }

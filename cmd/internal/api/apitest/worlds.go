@@ -16,7 +16,7 @@ type World func(addresses map[string]string) *Fleet
 
 // Worlds are the fleets by name.
 var Worlds = map[string]World{
-	"empty": Empty, "calm": Calm, "suffering": Suffering, "lab": Lab, "running": Running, "moved": Moved, "unknown": Unknown, "paused": Paused,
+	"empty": Empty, "calm": Calm, "suffering": Suffering, "lab": Lab, "running": Running, "moved": Moved, "unknown": Unknown, "paused": Paused, "causes": Causes,
 }
 
 // Empty is a fleet whose hypervisors have not spoken yet.
@@ -35,6 +35,36 @@ func Calm(addresses map[string]string) *Fleet {
 	}
 	f.Beats(12, vms[:2], vms[2:])
 	f.decide(cluster.ResultNothing, cluster.CodeBelowThreshold, "no known host suffers more than 10.0 %")
+	return f
+}
+
+// Causes is a fleet whose host knows why its VMs wait: db-01 behind others,
+// web-1 by its own quota.
+func Causes(addresses map[string]string) *Fleet {
+	f := New(addresses, false).Wait(15 * time.Second)
+	vms := crowd()
+	figures := cluster.BlockFigures{
+		Requests: 1200, Bytes: 1200 * 4096, Queue: 310 * time.Microsecond, Device: 640 * time.Microsecond, P99: 4 * time.Millisecond, Guest: 1200 * time.Microsecond,
+	}
+	vms[0].Detail = &cluster.Detail{
+		Waits: &cluster.Waits{VMs: 465, Host: 20, Idle: 1, Unattributed: 14},
+		Culprits: []cluster.Culprit{
+			{VM: vms[2].UUID, Share: 710_000}, {VM: vms[1].UUID, Share: 220_000}, {Task: "backup", Share: 30_000},
+		},
+		Block:   &cluster.Block{Layer: cluster.LayerDevice, Backend: cluster.BackendLocal, Read: figures},
+		Memory:  &cluster.Memory{Resident: 900 * cluster.MiB, Swapped: 30 * cluster.MiB, MajorFaults: 55, Balloon: 768 * cluster.MiB},
+		Network: &cluster.Network{ReceivedBytes: 10 << 20, SentBytes: 5 << 20},
+	}
+	vms[3].Contention = 10_000
+	vms[3].Detail = &cluster.Detail{
+		Waits: &cluster.Waits{VMs: 10, Quota: 490}, Quota: 500,
+		Block: &cluster.Block{
+			Layer: cluster.LayerQEMU, Backend: cluster.BackendNetwork, Shared: "rbd vms",
+			Write: cluster.BlockFigures{Requests: 10, Bytes: 40960, Guest: 9 * time.Millisecond, Errors: 2},
+		},
+	}
+	f.Beats(12, vms, nil)
+	f.decide(cluster.ResultNothing, cluster.CodeModeRecommend, "mode is recommend: `evenkeel mode auto` lets evenkeel move VMs")
 	return f
 }
 
