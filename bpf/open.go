@@ -15,6 +15,7 @@ import (
 // Options size the maps.
 type Options struct {
 	MaxThreads int // threads tracked at once; default 8192, at most 65535
+	MaxVMs     int // VMs tracked at once; default 512, at most 4096; 8 bytes of memory each squared
 }
 
 const (

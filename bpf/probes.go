@@ -25,6 +25,9 @@ type Probes struct {
 	free    []uint16 // slots nobody uses, the next one last
 	resting []rest   // slots that were given back a moment ago
 	now     func() time.Time
+
+	features []Feature
+	level    Level
 }
 
 // rest keeps a slot from being used again while a program that looked its
@@ -66,6 +69,10 @@ type Thread struct {
 	TID   int
 	Start uint64 // start time in any unit: it only tells a reused id apart
 	VCPU  int    // the vCPU's number, -1 for every other thread
+	Role  Role   // what it does; RoleVCPU for a vCPU whatever stands here
+	// PID is the process that it belongs to if that is not the VM's: before 6.4 a
+	// vhost worker is a kernel thread by itself. 0 is the VM's.
+	PID int
 }
 
 func newProbes(threads, pids int) *Probes {
@@ -250,7 +257,7 @@ func (p *Probes) Tracked() []string {
 func (p *Probes) Read() (Reading, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := Reading{VMs: make(map[string]VM, len(p.vms))}
+	r := Reading{VMs: make(map[string]VM, len(p.vms)), Level: p.level}
 	for id, v := range p.vms {
 		r.VMs[id] = p.read(v)
 	}
