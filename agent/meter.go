@@ -33,17 +33,25 @@ type VMReading struct {
 	RunNS  uint64    // Σ over vCPU threads, ended ones included
 	WaitNS uint64
 	Waits  uint64
-	Others uint64 // ns that its other threads ran
+	Causes bpf.Split // of WaitNS; zero if the source knows no causes
+	Others uint64    // ns that its other threads ran
 	VCPUs  []VCPUReading
+	// Culprits are whom its vCPUs waited behind, with what they waited for each
+	// since the epoch.
+	Culprits []bpf.Culprit
 }
 
 // VCPUReading holds the counters of one vCPU's present thread.
 type VCPUReading struct {
 	TID     int
-	RunNS   uint64
-	WaitNS  uint64
+	RunNS   uint64 // ended runs
+	WaitNS  uint64 // ended waits
 	Waits   uint64
+	Causes  bpf.Split     // of WaitNS; zero if the source knows no causes
 	Latency bpf.Histogram // empty if the source has no distribution
+	// The run or the wait that has not ended yet, and how much of that wait is
+	// throttling. One of the first two is 0.
+	OpenRunNS, OpenWaitNS, OpenQuotaNS uint64
 	// AuditNS is the kernel's own run_delay of the thread (schedstat), read
 	// beside the above: the measurement's books are checked against it.
 	AuditNS uint64

@@ -47,6 +47,8 @@ type hostFacts struct {
 	source    cluster.Source
 	takenAt   time.Time
 	nextIn    time.Duration
+	settling  func(vm string) bool        // it booted or came a moment ago
+	task      func(pid int) (name string) // of a host's process, "" if it is gone
 }
 
 // load makes the windowed figures. Before there are two samples there is
@@ -66,20 +68,29 @@ func (w *window) load(f hostFacts) cluster.Load {
 	l.Lost = less(last.reading.Lost, first.reading.Lost)
 	l.Use = min(perWall(less(last.busyNS, first.busyNS), l.Window), f.cpus)
 
-	var sum totals
+	var sum, settled totals
 	for _, vm := range f.inventory.VMs {
 		if vm.Incoming || vm.Run != cluster.RunRunning {
 			continue
 		}
-		if v, t, ok := w.vm(vm); ok {
-			l.VMs = append(l.VMs, v)
-			sum.add(t)
-			l.StealMax = max(l.StealMax, v.StealMax)
+		v, t, ok := w.vm(vm)
+		if !ok {
+			continue
+		}
+		v.Settling = f.settling != nil && f.settling(vm.UUID)
+		l.VMs = append(l.VMs, v)
+		sum.add(t)
+		l.StealMax = max(l.StealMax, v.StealMax)
+		if !v.Settling {
+			settled.add(t)
 			l.ContentionMax = max(l.ContentionMax, v.ContentionMax)
+		}
+		if d, ok := w.detail(vm, v, f); ok {
+			l.Details = append(l.Details, d)
 		}
 	}
 	l.Steal = ratio(sum.waitNS, sum.wallNS)
-	l.Contention = l.Steal
+	l.Contention = ratio(settled.othersNS, settled.wallNS)
 	l.BookError = sum.bookError()
 	l.Overhead = max(l.Use-sum.use, 0)
 	return l
@@ -87,12 +98,13 @@ func (w *window) load(f hostFacts) cluster.Load {
 
 // totals are sums over the VMs of a host.
 type totals struct {
-	waitNS, wallNS, auditNS, offNS uint64
-	use                            cluster.MilliCPU
+	waitNS, othersNS, wallNS, auditNS, offNS uint64 // othersNS: the part of waitNS that is others' doing
+	use                                      cluster.MilliCPU
 }
 
 func (t *totals) add(o totals) {
 	t.waitNS += o.waitNS
+	t.othersNS += o.othersNS
 	t.wallNS += o.wallNS
 	t.auditNS += o.auditNS
 	t.offNS += o.offNS
@@ -126,23 +138,27 @@ func (w *window) vm(vm cluster.VM) (v cluster.VMLoad, t totals, ok bool) {
 	var demand time.Duration
 	for i, c := range now.VCPUs {
 		p := then.VCPUs[i]
-		run, wait := less(c.RunNS, p.RunNS), less(c.WaitNS, p.WaitNS)
+		run, wait := less(c.RunNS+c.OpenRunNS, p.RunNS+p.OpenRunNS), less(c.WaitNS+c.OpenWaitNS, p.WaitNS+p.OpenWaitNS)
+		others := less(wait, ownDoing(p, c))
 		sleep := span - time.Duration(min(run+wait, uint64(span)))
-		demand += cluster.Demand(time.Duration(run), time.Duration(wait), sleep)
+		demand += cluster.Demand(time.Duration(run), time.Duration(others), sleep)
 		v.StealMax = max(v.StealMax, ratio(wait, uint64(span)))
+		v.ContentionMax = max(v.ContentionMax, ratio(others, uint64(span)))
 		latency = latency.Add(c.Latency.Sub(p.Latency))
-		audit := less(c.AuditNS, p.AuditNS)
+		// The kernel's sums, too, know only waits that have ended.
+		ended, audit := less(c.WaitNS, p.WaitNS), less(c.AuditNS, p.AuditNS)
 		t.waitNS += wait
+		t.othersNS += others
 		t.wallNS += uint64(span)
 		t.auditNS += audit
-		t.offNS += max(audit, wait) - min(audit, wait)
+		t.offNS += max(audit, ended) - min(audit, ended)
 		v.Run += perWall(run, span)
 	}
 	v.Wait = perWall(t.waitNS, span)
 	v.Others = perWall(less(now.Others, then.Others), span)
 	v.Demand = perWall(uint64(demand), span)
 	v.Steal = ratio(t.waitNS, t.wallNS)
-	v.Contention, v.ContentionMax = v.Steal, v.StealMax
+	v.Contention = ratio(t.othersNS, t.wallNS)
 	v.P50, v.P99, v.P999 = latency.Quantile(0.50), latency.Quantile(0.99), latency.Quantile(0.999)
 	t.use = v.Run + v.Others
 	return v, t, true
