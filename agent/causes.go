@@ -1,0 +1,111 @@
+package agent
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/evenkeel/evenkeel/bpf"
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+// ownDoing is how much of what a vCPU waited between two readings nobody else
+// can be blamed for: its VM's own threads, its quota, the way from a wake-up
+// to an idle CPU. Of a wait that has not ended only the throttling is known.
+func ownDoing(then, now VCPUReading) uint64 {
+	own := func(c VCPUReading) uint64 { return c.Causes.Total() - c.Causes.Contention() + c.OpenQuotaNS }
+	return less(own(now), own(then))
+}
+
+// detail is why a VM waited within the window, and behind whom.
+func (w *window) detail(vm cluster.VM, v cluster.VMLoad, f hostFacts) (cluster.Detail, bool) {
+	now := w.samples[len(w.samples)-1].reading.VMs[vm.UUID]
+	then, span, ok := w.since(vm.UUID, now)
+	if !ok || !f.source.Causes() || v.Wait == 0 {
+		return cluster.Detail{}, false
+	}
+	d := cluster.Detail{Slot: vm.Slot, Waits: waits(then, now, span)}
+	whole := uint64(v.Wait) * uint64(span) / 1000
+	d.Culprits = culprits(then, now, whole, f.task)
+	return d, true
+}
+
+// waits splits what the vCPUs waited between two readings. Waits that have not
+// ended are throttling as far as that is known, and unattributed beyond.
+func waits(then, now VMReading, span time.Duration) *cluster.Waits {
+	var sum bpf.Split
+	for i, c := range now.VCPUs {
+		p := then.VCPUs[i]
+		for cause := range sum {
+			sum[cause] += less(c.Causes[cause], p.Causes[cause])
+		}
+		// An open wait of before has ended by now, or has grown.
+		open, before := less(c.OpenWaitNS, c.OpenQuotaNS), less(p.OpenWaitNS, p.OpenQuotaNS)
+		sum[bpf.CauseUnattributed] = less(sum[bpf.CauseUnattributed]+open, before)
+		sum[bpf.CauseQuota] = less(sum[bpf.CauseQuota]+c.OpenQuotaNS, p.OpenQuotaNS)
+	}
+	of := func(c bpf.Cause) cluster.MilliCPU { return perWall(sum[c], span) }
+	return &cluster.Waits{
+		VMs: of(bpf.CauseVM), Host: of(bpf.CauseHost), Kernel: of(bpf.CauseKernel),
+		OwnVCPUs: of(bpf.CauseOwnVCPU), OwnOthers: of(bpf.CauseOwnOther), Quota: of(bpf.CauseQuota),
+		Idle: of(bpf.CauseIdle), Migrated: of(bpf.CauseMigrated), Unattributed: of(bpf.CauseUnattributed),
+	}
+}
+
+// culprits are whom the VM waited behind most between two readings, with their
+// shares of the whole wait. A share below a thousandth is nobody's fault.
+func culprits(then, now VMReading, whole uint64, task func(int) string) []cluster.Culprit {
+	type key struct {
+		vm  string
+		pid int
+	}
+	before := make(map[key]uint64, len(then.Culprits))
+	for _, c := range then.Culprits {
+		before[key{c.VM, c.PID}] = c.WaitNS
+	}
+	var out []cluster.Culprit
+	for _, c := range now.Culprits {
+		told := cluster.Culprit{VM: c.VM, Share: ratio(less(c.WaitNS, before[key{c.VM, c.PID}]), whole)}
+		if told.Share < cluster.Percent(1)/10 {
+			continue
+		}
+		if c.VM == "" && task != nil {
+			told.Task = comm(task(c.PID))
+		}
+		if told.VM == "" && told.Task == "" {
+			continue // it has ended: its share stays among the host's tasks
+		}
+		out = append(out, told)
+	}
+	out = merged(out)
+	slices.SortStableFunc(out, func(a, b cluster.Culprit) int {
+		return cmp.Or(cmp.Compare(b.Share, a.Share), cmp.Compare(a.VM, b.VM), cmp.Compare(a.Task, b.Task))
+	})
+	return out[:min(len(out), cluster.MaxCulprits)]
+}
+
+// merged adds up tasks of the same name: forty compilers are one culprit.
+func merged(list []cluster.Culprit) []cluster.Culprit {
+	at := map[string]int{}
+	var out []cluster.Culprit
+	for _, c := range list {
+		if i, seen := at[c.Task]; seen && c.Task != "" {
+			out[i].Share = min(out[i].Share+c.Share, cluster.Whole)
+			continue
+		}
+		at[c.Task] = len(out)
+		out = append(out, c)
+	}
+	return out
+}
+
+// comm makes a task's name fit a snapshot: text, at most 16 bytes.
+func comm(name string) string {
+	name = strings.ToValidUTF8(name, "?")
+	for len(name) > 16 {
+		r := []rune(name)
+		name = string(r[:len(r)-1])
+	}
+	return name
+}

@@ -1,0 +1,185 @@
+package agent
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/evenkeel/evenkeel/bpf"
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+// eleven fills a window of ten seconds with one VM of one vCPU; at tells what
+// it had run and waited, and why, by each second.
+func eleven(at func(s uint64, v *VMReading, c *VCPUReading)) *window {
+	var w window
+	for s := range uint64(11) {
+		v := VMReading{Since: time.Unix(1, 0), VCPUs: []VCPUReading{{TID: 100}}}
+		at(s, &v, &v.VCPUs[0])
+		w.add(sample{reading: Reading{At: time.Duration(s) * time.Second, VMs: map[string]VMReading{vmID(0): v}}})
+	}
+	return &w
+}
+
+const ms = uint64(time.Millisecond)
+
+// A vCPU that its own quota throttles six seconds of ten, and that waits one
+// second behind another VM, steals 70 % in the guest's eyes; only 10 % are
+// others' doing, and it wants no more than it got and that.
+func TestQuotaIsNoContention(t *testing.T) {
+	w := eleven(func(s uint64, _ *VMReading, c *VCPUReading) {
+		c.RunNS, c.WaitNS = 300*ms*s, 700*ms*s
+		c.Causes[bpf.CauseQuota], c.Causes[bpf.CauseVM] = 600*ms*s, 100*ms*s
+		c.AuditNS = c.WaitNS
+	})
+	l := w.load(facts(1))
+	v := l.VMs[0]
+	if v.Steal != 700_000 || v.Contention != 100_000 || v.ContentionMax != 100_000 || v.Demand != 400 {
+		t.Errorf("VM: %+v", v)
+	}
+	if l.Steal != 700_000 || l.Contention != 100_000 || l.ContentionMax != 100_000 || l.Pain() != 100_000 {
+		t.Errorf("host: steal %v, contention %v, worst %v", l.Steal, l.Contention, l.ContentionMax)
+	}
+	if d, ok := l.Detail(0); !ok || d.Waits.Quota != 600 || d.Waits.VMs != 100 {
+		t.Errorf("detail: %+v", d)
+	}
+}
+
+// Without causes the whole wait counts as others' doing.
+func TestWithoutCausesAllWaitIsContention(t *testing.T) {
+	w := eleven(func(s uint64, _ *VMReading, c *VCPUReading) { c.RunNS, c.WaitNS = 300*ms*s, 700*ms*s })
+	f := facts(1)
+	f.source = cluster.SourceSchedstat
+	l := w.load(f)
+	if v := l.VMs[0]; v.Contention != 700_000 || v.Demand != 1000 {
+		t.Errorf("%+v", v)
+	}
+	if len(l.Details) != 0 {
+		t.Errorf("details: %+v", l.Details)
+	}
+}
+
+// A vCPU that has been starving since before the window began has completed no
+// wait. It suffers all the same, and the books still balance.
+func TestStarvingVCPUSuffers(t *testing.T) {
+	w := eleven(func(s uint64, _ *VMReading, c *VCPUReading) { c.OpenWaitNS = 5000*ms + 1000*ms*s })
+	l := w.load(facts(1))
+	if v := l.VMs[0]; v.Steal != cluster.Whole || v.Contention != cluster.Whole || v.Demand != 1000 {
+		t.Errorf("%+v", v)
+	}
+	if d, _ := l.Detail(0); d.Waits == nil || d.Waits.Unattributed != 1000 || l.BookError != 0 {
+		t.Errorf("%+v, book error %v", d.Waits, l.BookError)
+	}
+}
+
+// A wait of 15 s that ends in the window belongs to it only as far as it lay in
+// it: 8 s of waiting, then 2 s of running.
+func TestWaitThatEndsInTheWindow(t *testing.T) {
+	w := eleven(func(s uint64, _ *VMReading, c *VCPUReading) {
+		if s < 8 {
+			c.OpenWaitNS = 7000*ms + 1000*ms*s
+			return
+		}
+		c.WaitNS, c.AuditNS, c.OpenRunNS = 15_000*ms, 15_000*ms, 1000*ms*(s-8)
+		c.Causes[bpf.CauseVM] = 15_000 * ms
+	})
+	l := w.load(facts(1))
+	if v := l.VMs[0]; v.Wait != 800 || v.Run != 200 || v.Steal != 800_000 {
+		t.Errorf("%+v", v)
+	}
+	if l.BookError != 0 {
+		t.Errorf("book error %v", l.BookError)
+	}
+}
+
+// A vCPU that is being throttled right now waits by its own quota.
+func TestOpenThrottlingIsQuota(t *testing.T) {
+	w := eleven(func(s uint64, _ *VMReading, c *VCPUReading) { c.OpenWaitNS, c.OpenQuotaNS = 1000*ms*s, 900*ms*s })
+	l := w.load(facts(1))
+	if v := l.VMs[0]; v.Steal != cluster.Whole || v.Contention != 100_000 {
+		t.Errorf("%+v", v)
+	}
+	if d, _ := l.Detail(0); d.Waits.Quota != 900 || d.Waits.Unattributed != 100 {
+		t.Errorf("%+v", d.Waits)
+	}
+}
+
+// The culprits of the window are named with their shares: a VM by its UUID,
+// tasks of the host by their name, those of one name together, and a task that
+// is gone not at all.
+func TestCulpritsOfTheWindow(t *testing.T) {
+	w := eleven(func(s uint64, v *VMReading, c *VCPUReading) {
+		c.RunNS, c.WaitNS = 200*ms*s, 800*ms*s
+		c.Causes[bpf.CauseVM], c.Causes[bpf.CauseHost] = 600*ms*s, 200*ms*s
+		v.Culprits = []bpf.Culprit{
+			{VM: vmID(7), WaitNS: 9000*ms + 400*ms*s}, {VM: vmID(8), WaitNS: 200 * ms * s},
+			{PID: 30, WaitNS: 60 * ms * s}, {PID: 31, WaitNS: 100 * ms * s}, {PID: 32, WaitNS: 40 * ms * s},
+		}
+	})
+	f := facts(1)
+	f.task = func(pid int) string { return map[int]string{30: "cc1", 31: "cc1"}[pid] }
+	d, _ := w.load(f).Detail(0)
+	want := []cluster.Culprit{{VM: vmID(7), Share: 500_000}, {VM: vmID(8), Share: 250_000}, {Task: "cc1", Share: 200_000}}
+	if !slices.Equal(d.Culprits, want) {
+		t.Errorf("culprits %+v\nwant %+v", d.Culprits, want)
+	}
+}
+
+// At most four are named, the largest; of equal ones always the same.
+func TestFewCulpritsAreNamed(t *testing.T) {
+	w := eleven(func(s uint64, v *VMReading, c *VCPUReading) {
+		c.WaitNS = 1000 * ms * s
+		for n := range 9 {
+			v.Culprits = append(v.Culprits, bpf.Culprit{VM: vmID(20 - n), WaitNS: 100 * ms * s})
+		}
+	})
+	d, _ := w.load(facts(1)).Detail(0)
+	if len(d.Culprits) != cluster.MaxCulprits || d.Culprits[0].VM != vmID(12) || d.Culprits[3].VM != vmID(15) {
+		t.Errorf("%+v", d.Culprits)
+	}
+}
+
+// A VM that booted a moment ago is shown as it is, but is no reason to act.
+func TestSettlingVMIsNoReason(t *testing.T) {
+	w := eleven(func(s uint64, _ *VMReading, c *VCPUReading) { c.RunNS, c.WaitNS = 200*ms*s, 800*ms*s })
+	f := facts(1)
+	f.settling = func(vm string) bool { return vm == vmID(0) }
+	l := w.load(f)
+	if v := l.VMs[0]; !v.Settling || v.Contention != 800_000 || l.Steal != 800_000 || l.Pain() != 0 {
+		t.Errorf("%+v, pain %v", v, l.Pain())
+	}
+}
+
+func TestTaskNamesFit(t *testing.T) {
+	for name, want := range map[string]string{
+		"backup": "backup", "a\xffb": "a?b", strings.Repeat("é", 20): strings.Repeat("é", 8), "kworker/0:1H-kblockd": "kworker/0:1H-kbl",
+	} {
+		if got := comm(name); got != want {
+			t.Errorf("comm(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
+
+// Whatever is reported passes the State's bounds.
+func TestFiguresPassTheBounds(t *testing.T) {
+	w := eleven(func(s uint64, v *VMReading, c *VCPUReading) {
+		c.RunNS, c.WaitNS, c.OpenWaitNS = 1<<40*s, 1<<50*s, 1<<45*s
+		for cause := range c.Causes {
+			c.Causes[cause] = 1 << 48 * s
+		}
+		v.Culprits = []bpf.Culprit{{VM: vmID(3), WaitNS: 1 << 55 * s}, {PID: 9, WaitNS: 1 << 55 * s}}
+	})
+	f := facts(1)
+	f.task = func(pid int) string { return fmt.Sprint("task ", pid, " \xfe of a very long name") }
+	l := w.load(f)
+	if l.Contention > cluster.Whole || l.VMs[0].Contention > cluster.Whole {
+		t.Errorf("%+v", l)
+	}
+	for _, c := range l.Details[0].Culprits {
+		if c.Share > cluster.Whole || len(c.Task) > 16 {
+			t.Errorf("%+v", c)
+		}
+	}
+}
