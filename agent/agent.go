@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/evenkeel/evenkeel/bpf"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
@@ -300,6 +301,8 @@ type Counters struct {
 	RunNS     uint64
 	WaitNS    uint64
 	Waits     uint64
+	Causes    bpf.Split // of WaitNS; zero if the source knows no causes
+	Culprits  []bpf.Culprit
 	Source    cluster.Source
 	Since     time.Time // when counting began
 	SampledAt time.Time
@@ -322,7 +325,7 @@ func (a *Agent) Counters() ([]Counters, error) {
 		}
 		out = append(out, Counters{
 			VM: g.UUID, Name: g.Name, Threads: slices.Clone(g.VCPUThreads), RunNS: v.RunNS, WaitNS: v.WaitNS, Waits: v.Waits,
-			Source: a.cfg.Meter.Source(), Since: v.Since, SampledAt: now,
+			Causes: v.Causes, Culprits: v.Culprits, Source: a.cfg.Meter.Source(), Since: v.Since, SampledAt: now,
 		})
 	}
 	return out, nil

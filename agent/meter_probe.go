@@ -93,7 +93,10 @@ func (p *ProbeMeter) Read() (Reading, error) {
 	out := Reading{At: p.uptime(), Lost: r.Absurd + r.Foreign + r.Missed, VMs: make(map[string]VMReading, len(r.VMs))}
 	for id, vm := range r.VMs {
 		total := vm.Total()
-		v := VMReading{Since: vm.Since, RunNS: total.RunNS, WaitNS: total.WaitNS, Waits: total.Waits, Others: vm.Others.RunNS}
+		v := VMReading{
+			Since: vm.Since, RunNS: total.RunNS, WaitNS: total.WaitNS, Waits: total.Waits, Causes: total.Causes,
+			Others: vm.Others.RunNS, Culprits: vm.Culprits,
+		}
 		for _, c := range vm.VCPUs {
 			// A thread that has just ended has no schedstat: its audit stands still
 			// until the next listing, and less() takes that for zero.
@@ -102,7 +105,8 @@ func (p *ProbeMeter) Read() (Reading, error) {
 				p.log.Debug("no schedstat to audit by", "vm", id, "thread", c.TID, "err", err)
 			}
 			v.VCPUs = append(v.VCPUs, VCPUReading{
-				TID: c.TID, RunNS: c.RunNS, WaitNS: c.WaitNS, Waits: c.Waits, Latency: c.Latency, AuditNS: audit.WaitNS,
+				TID: c.TID, RunNS: c.RunNS, WaitNS: c.WaitNS, Waits: c.Waits, Causes: c.Causes, Latency: c.Latency, AuditNS: audit.WaitNS,
+				OpenRunNS: c.OpenRunNS, OpenWaitNS: c.OpenWaitNS, OpenQuotaNS: c.OpenQuotaNS,
 			})
 		}
 		out.VMs[id] = v

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/evenkeel/evenkeel/agent"
+	"github.com/evenkeel/evenkeel/bpf"
 	"github.com/evenkeel/evenkeel/cmd/internal/api"
 )
 
@@ -23,6 +24,29 @@ func (h *host) openAPI() (*api.Server, error) {
 // counters is the agent as the API asks it.
 type counters struct{ agent *agent.Agent }
 
+// causes names the parts of a wait; empty where none are known.
+func causes(v agent.Counters) map[string]uint64 {
+	out := map[string]uint64{}
+	if !v.Source.Causes() {
+		return out
+	}
+	for c, ns := range v.Causes {
+		out[bpf.Cause(c).String()] = ns
+	}
+	return out
+}
+
+// behind is what a VM waited behind each other VM.
+func behind(v agent.Counters) map[string]uint64 {
+	out := map[string]uint64{}
+	for _, c := range v.Culprits {
+		if c.VM != "" {
+			out[c.VM] = c.WaitNS
+		}
+	}
+	return out
+}
+
 // VMs reads the counters of this host's VMs now.
 func (c counters) VMs(context.Context) ([]api.LocalVM, error) {
 	list, err := c.agent.Counters()
@@ -33,7 +57,7 @@ func (c counters) VMs(context.Context) ([]api.LocalVM, error) {
 	for _, v := range list {
 		out = append(out, api.LocalVM{
 			UUID: v.VM, Name: v.Name, Threads: v.Threads, RunNS: v.RunNS, WaitNS: v.WaitNS, Waits: v.Waits,
-			Source: string(v.Source), Since: v.Since, SampledAt: v.SampledAt,
+			CauseNS: causes(v), BehindNS: behind(v), Source: string(v.Source), Since: v.Since, SampledAt: v.SampledAt,
 		})
 	}
 	return out, nil

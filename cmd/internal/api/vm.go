@@ -28,9 +28,12 @@ type VM struct {
 	// VCPUWaitCauseNSTotal splits the ended waits by cause; {} if the source
 	// knows no causes.
 	VCPUWaitCauseNSTotal map[string]uint64 `json:"vcpu_wait_cause_ns_total"`
-	Epoch                Time              `json:"epoch"`      // when these counters began at 0
-	SampledAt            Time              `json:"sampled_at"` // when these counters were read
-	Source               cluster.Source    `json:"source"`     // of these counters: ebpf, schedstat or none
+	// VCPUWaitBehindNSTotal is the cause vm by VM: what its vCPUs waited behind
+	// each, by UUID.
+	VCPUWaitBehindNSTotal map[string]uint64 `json:"vcpu_wait_behind_ns_total"`
+	Epoch                 Time              `json:"epoch"`      // when these counters began at 0
+	SampledAt             Time              `json:"sampled_at"` // when these counters were read
+	Source                cluster.Source    `json:"source"`     // of these counters: ebpf, schedstat or none
 
 	// The figures below are of the host's newest load snapshot.
 	StealRatio         *float64         `json:"steal_ratio"`               // null: no figures of it
@@ -77,7 +80,8 @@ const (
 
 // vmOf gives what the State knows of a VM.
 func vmOf(s cluster.State, uuid string, p cluster.Place, now cluster.Time) VM {
-	out := VM{UUID: uuid, Name: uuid, State: VMUnknown, VCPUThreads: []int{}, VCPUWaitCauseNSTotal: map[string]uint64{}, Culprits: []Culprit{}, Source: cluster.SourceNone, MovedAt: timeOf(p.Moved)}
+	out := VM{UUID: uuid, Name: uuid, State: VMUnknown, VCPUThreads: []int{}, VCPUWaitCauseNSTotal: map[string]uint64{},
+		VCPUWaitBehindNSTotal: map[string]uint64{}, Culprits: []Culprit{}, Source: cluster.SourceNone, MovedAt: timeOf(p.Moved)}
 	live, moving := s.LiveMove(uuid)
 	if moving {
 		out.Move, out.Name, out.MemoryBytes = live.ID, live.VMName, int64(live.MaxMemory)
@@ -149,6 +153,7 @@ type LocalVM struct {
 	Waits   uint64 `json:"waits"`
 	// CauseNS splits the ended waits by cause; empty if the source knows none.
 	CauseNS   map[string]uint64 `json:"cause_ns"`
+	BehindNS  map[string]uint64 `json:"behind_ns"` // behind each other VM, by UUID
 	Source    string            `json:"source"`
 	Since     time.Time         `json:"since"`
 	SampledAt time.Time         `json:"sampled_at"`
@@ -160,6 +165,9 @@ func (out *VM) count(l LocalVM) {
 	out.VCPURunNSTotal, out.VCPUWaitNSTotal, out.VCPUWaitsTotal = &l.RunNS, &l.WaitNS, &l.Waits
 	if l.CauseNS != nil {
 		out.VCPUWaitCauseNSTotal = l.CauseNS
+	}
+	if l.BehindNS != nil {
+		out.VCPUWaitBehindNSTotal = l.BehindNS
 	}
 	out.Source, out.Epoch, out.SampledAt = cluster.Source(l.Source), Time{l.Since.UTC()}, Time{l.SampledAt.UTC()}
 }
