@@ -38,6 +38,7 @@ type Agent struct {
 	view     cluster.View
 	register *register
 	window   window
+	auditor  auditor
 	live     Live
 	relisted chan struct{}
 }
@@ -247,16 +248,19 @@ func (a *Agent) sample() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.window.add(sample{reading, busy})
+	a.auditor.add(reading)
 	a.refresh(hotPromise)
 }
 
 // refresh recomputes the live figures; a.mu is held.
 func (a *Agent) refresh(promise time.Duration) {
+	load := a.window.load(hostFacts{
+		cpus: a.cfg.Member.CPUs, memory: a.cfg.Member.Memory, inventory: a.register.now,
+		source: a.cfg.Meter.Source(), takenAt: a.cfg.Now(), nextIn: promise,
+	})
+	load.BookError = a.auditor.worst()
 	a.live = Live{
-		Load: a.window.load(hostFacts{
-			cpus: a.cfg.Member.CPUs, memory: a.cfg.Member.Memory, inventory: a.register.now,
-			source: a.cfg.Meter.Source(), takenAt: a.cfg.Now(), nextIn: promise,
-		}),
+		Load:      load,
 		Inventory: a.register.now, MemoryUse: memoryUse(a.register.now.VMs), Connected: a.libvirt == nil,
 	}
 }

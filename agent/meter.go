@@ -52,7 +52,8 @@ type VCPUReading struct {
 	// The run or the wait that has not ended yet, and how much of that wait is
 	// throttling. One of the first two is 0.
 	OpenRunNS, OpenWaitNS, OpenQuotaNS uint64
-	// AuditNS is the kernel's own run_delay of the thread (schedstat), read
-	// beside the above: the measurement's books are checked against it.
+	// AuditNS is the kernel's own run_delay of the thread (schedstat) at the very
+	// moment of WaitNS, if Audited says so: no wait ended between the two reads.
 	AuditNS uint64
+	Audited bool
 }

@@ -3,7 +3,8 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/evenkeel/evenkeel/agent/procfs"
@@ -16,17 +17,20 @@ type ProbeMeter struct {
 	probes *bpf.Probes
 	proc   procfs.Reader
 	uptime func() time.Duration
-	log    *slog.Logger
+
+	mu      sync.Mutex
+	audited []int // threads of all vCPUs at the last reading
+	turn    int
 }
 
 // OpenProbeMeter loads the probe; an error names what the kernel or this
 // process lacks.
-func OpenProbeMeter(proc procfs.Reader, uptime func() time.Duration, log *slog.Logger) (*ProbeMeter, error) {
+func OpenProbeMeter(proc procfs.Reader, uptime func() time.Duration) (*ProbeMeter, error) {
 	probes, err := bpf.Open(bpf.Options{})
 	if err != nil {
 		return nil, err
 	}
-	return &ProbeMeter{probes: probes, proc: proc, uptime: uptime, log: log}, nil
+	return &ProbeMeter{probes: probes, proc: proc, uptime: uptime}, nil
 }
 
 // Source is ebpf.
@@ -83,14 +87,18 @@ func (p *ProbeMeter) threads(g Guest) ([]bpf.Thread, error) {
 	return out, nil
 }
 
-// Read gives the counters of every VM that is followed, and beside each the
-// kernel's own sum, so that the books can be checked.
+// Read gives the counters of every VM that is followed, and beside those of
+// some vCPUs the kernel's own sums, so that the books can be checked.
 func (p *ProbeMeter) Read() (Reading, error) {
+	due := p.due()
+	before := p.kernelSums(due)
 	r, err := p.probes.Read()
 	if err != nil {
 		return Reading{}, err
 	}
+	after := p.kernelSums(due)
 	out := Reading{At: p.uptime(), Lost: r.Absurd + r.Foreign + r.Missed, VMs: make(map[string]VMReading, len(r.VMs))}
+	var threads []int
 	for id, vm := range r.VMs {
 		total := vm.Total()
 		v := VMReading{
@@ -98,18 +106,47 @@ func (p *ProbeMeter) Read() (Reading, error) {
 			Others: vm.Others.RunNS, Culprits: vm.Culprits,
 		}
 		for _, c := range vm.VCPUs {
-			// A thread that has just ended has no schedstat: its audit stands still
-			// until the next listing, and less() takes that for zero.
-			audit, err := p.proc.Schedstat(c.TID, c.TID)
-			if err != nil {
-				p.log.Debug("no schedstat to audit by", "vm", id, "thread", c.TID, "err", err)
-			}
+			threads = append(threads, c.TID)
+			sum, there := before[c.TID]
 			v.VCPUs = append(v.VCPUs, VCPUReading{
-				TID: c.TID, RunNS: c.RunNS, WaitNS: c.WaitNS, Waits: c.Waits, Causes: c.Causes, Latency: c.Latency, AuditNS: audit.WaitNS,
+				TID: c.TID, RunNS: c.RunNS, WaitNS: c.WaitNS, Waits: c.Waits, Causes: c.Causes, Latency: c.Latency,
 				OpenRunNS: c.OpenRunNS, OpenWaitNS: c.OpenWaitNS, OpenQuotaNS: c.OpenQuotaNS,
+				AuditNS: sum, Audited: there && after[c.TID] == sum,
 			})
 		}
 		out.VMs[id] = v
 	}
+	slices.Sort(threads)
+	p.mu.Lock()
+	p.audited = threads
+	p.mu.Unlock()
 	return out, nil
+}
+
+// auditOneIn is how many vCPUs share one audit a reading: each has its turn
+// every eight seconds, which costs a tenth of reading them all.
+const auditOneIn = 8
+
+// due are the threads whose turn it is to be audited.
+func (p *ProbeMeter) due() []int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.turn++
+	var due []int
+	for i := p.turn % auditOneIn; i < len(p.audited); i += auditOneIn {
+		due = append(due, p.audited[i])
+	}
+	return due
+}
+
+// kernelSums reads what the kernel says that threads have waited. One that has
+// just ended is left out.
+func (p *ProbeMeter) kernelSums(threads []int) map[int]uint64 {
+	out := make(map[int]uint64, len(threads))
+	for _, tid := range threads {
+		if s, err := p.proc.Schedstat(tid, tid); err == nil {
+			out[tid] = s.WaitNS
+		}
+	}
+	return out
 }

@@ -171,7 +171,7 @@ func (s *SchedstatMeter) read(v *schedstatVM) VMReading {
 		}
 		c := VCPUReading{
 			TID: tid, RunNS: t.now.RunNS - t.base.RunNS, WaitNS: t.now.WaitNS - t.base.WaitNS,
-			Waits: t.now.Timeslices - t.base.Timeslices, AuditNS: t.now.WaitNS - t.base.WaitNS,
+			Waits: t.now.Timeslices - t.base.Timeslices,
 		}
 		out.VCPUs = append(out.VCPUs, c)
 		out.RunNS, out.WaitNS, out.Waits = out.RunNS+c.RunNS, out.WaitNS+c.WaitNS, out.Waits+c.Waits

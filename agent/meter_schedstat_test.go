@@ -54,7 +54,7 @@ func TestSchedstatMeter(t *testing.T) {
 	tree.thread(701, 5, 1600, 900, 12)
 	tree.thread(700, 5, 150, 10, 2)
 	tree.thread(702, 80, 30, 0, 1) // a worker, born since
-	if v := read(); v.RunNS != 600 || v.WaitNS != 400 || v.Waits != 5 || v.Others != 80 || v.VCPUs[0].AuditNS != 400 {
+	if v := read(); v.RunNS != 600 || v.WaitNS != 400 || v.Waits != 5 || v.Others != 80 || v.VCPUs[0].WaitNS != 400 {
 		t.Errorf("later: %+v", v)
 	}
 	tree.end(702)

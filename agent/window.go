@@ -91,34 +91,21 @@ func (w *window) load(f hostFacts) cluster.Load {
 	}
 	l.Steal = ratio(sum.waitNS, sum.wallNS)
 	l.Contention = ratio(settled.othersNS, settled.wallNS)
-	l.BookError = sum.bookError()
 	l.Overhead = max(l.Use-sum.use, 0)
 	return l
 }
 
 // totals are sums over the VMs of a host.
 type totals struct {
-	waitNS, othersNS, wallNS, auditNS, offNS uint64 // othersNS: the part of waitNS that is others' doing
-	use                                      cluster.MilliCPU
+	waitNS, othersNS, wallNS uint64 // othersNS: the part of waitNS that is others' doing
+	use                      cluster.MilliCPU
 }
 
 func (t *totals) add(o totals) {
 	t.waitNS += o.waitNS
 	t.othersNS += o.othersNS
 	t.wallNS += o.wallNS
-	t.auditNS += o.auditNS
-	t.offNS += o.offNS
 	t.use += o.use
-}
-
-// bookError is how far the measured waits are off the kernel's own, as a
-// share of them; short waits prove nothing, since the two are not read at the
-// same instant.
-func (t totals) bookError() cluster.Ratio {
-	if t.auditNS < uint64(100*time.Millisecond) {
-		return 0
-	}
-	return min(ratio(t.offNS, t.auditNS), cluster.Whole)
 }
 
 // vm makes one VM's figures from the part of the window in which it was there
@@ -145,13 +132,9 @@ func (w *window) vm(vm cluster.VM) (v cluster.VMLoad, t totals, ok bool) {
 		v.StealMax = max(v.StealMax, ratio(wait, uint64(span)))
 		v.ContentionMax = max(v.ContentionMax, ratio(others, uint64(span)))
 		latency = latency.Add(c.Latency.Sub(p.Latency))
-		// The kernel's sums, too, know only waits that have ended.
-		ended, audit := less(c.WaitNS, p.WaitNS), less(c.AuditNS, p.AuditNS)
 		t.waitNS += wait
 		t.othersNS += others
 		t.wallNS += uint64(span)
-		t.auditNS += audit
-		t.offNS += max(audit, ended) - min(audit, ended)
 		v.Run += perWall(run, span)
 	}
 	v.Wait = perWall(t.waitNS, span)

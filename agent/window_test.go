@@ -16,7 +16,7 @@ func vmID(n int) string { return fmt.Sprintf("00000000-0000-0000-0000-%012d", n)
 func second(at time.Duration, n int, run, wait time.Duration) sample {
 	r := Reading{At: at, VMs: map[string]VMReading{}}
 	for i := range n {
-		v := VCPUReading{TID: 100 + i, RunNS: uint64(run), WaitNS: uint64(wait), AuditNS: uint64(wait)}
+		v := VCPUReading{TID: 100 + i, RunNS: uint64(run), WaitNS: uint64(wait)}
 		r.VMs[vmID(i)] = VMReading{Since: time.Unix(1, 0), VCPUs: []VCPUReading{v}}
 	}
 	return sample{r, uint64(run) * uint64(n)}
@@ -40,7 +40,7 @@ func TestFourHungryVMsOnOneCPU(t *testing.T) {
 		w.add(second(d, 4, d/4, 3*d/4))
 	}
 	l := w.load(facts(4))
-	if l.Window != 10*time.Second || l.Steal != 750_000 || l.StealMax != 750_000 || l.Use != 1000 || l.Overhead != 0 || l.BookError != 0 {
+	if l.Window != 10*time.Second || l.Steal != 750_000 || l.StealMax != 750_000 || l.Use != 1000 || l.Overhead != 0 {
 		t.Errorf("host: %+v", l)
 	}
 	if len(l.VMs) != 4 {
@@ -107,22 +107,6 @@ func TestNothingMeasuredYet(t *testing.T) {
 	w.add(second(time.Hour, 1, time.Hour, 0))
 	if l := w.load(facts(1)); l.Source != cluster.SourceNone {
 		t.Errorf("after a gap: %+v", l)
-	}
-}
-
-// A probe that sees nothing while the kernel counts waits: the books do not
-// balance, and the snapshot says by how much.
-func TestBooksThatDoNotBalance(t *testing.T) {
-	var w window
-	for s := range 11 {
-		d := time.Duration(s) * time.Second
-		smp := second(d, 1, d/4, d/2)
-		v := smp.reading.VMs[vmID(0)]
-		v.VCPUs[0].WaitNS = 0
-		w.add(smp)
-	}
-	if l := w.load(facts(1)); l.BookError != cluster.Whole {
-		t.Errorf("book error %v, want 100 %%", l.BookError)
 	}
 }
 

@@ -67,7 +67,7 @@ func busy(proc procfs.Reader, cpus procfs.CPUs) func() (uint64, error) {
 
 // openMeter prefers the probe; without it the kernel's sums remain.
 func openMeter(proc procfs.Reader, log *slog.Logger) agent.Meter {
-	m, err := agent.OpenProbeMeter(proc, uptime, log)
+	m, err := agent.OpenProbeMeter(proc, uptime)
 	if err == nil {
 		return m
 	}
