@@ -48,10 +48,12 @@ type host struct {
 type vm struct {
 	cluster.VM
 	demand cluster.MilliCPU
-	steal  *cluster.Ratio   // as measured; nil: as it follows from sharing
-	others cluster.MilliCPU // of its other threads
-	dark   bool             // not measured yet
-	also   string           // a second host that reports it
+	steal  *cluster.Ratio // as measured; nil: as it follows from sharing
+	// contention as measured; nil: all of the steal
+	contention *cluster.Ratio
+	others     cluster.MilliCPU // of its other threads
+	dark       bool             // not measured yet
+	also       string           // a second host that reports it
 
 	run cluster.MilliCPU
 }
@@ -194,7 +196,7 @@ func (f *fleet) beat(h *host) cluster.Snapshot {
 		Source: h.source, BookError: h.bookError, CPUs: h.cpus, Overhead: h.overhead, Use: h.overhead, Memory: h.memory,
 	}
 	inv := &cluster.Inventory{Revision: h.revision} // sent only when it changed
-	var wait, vcpus cluster.MilliCPU
+	var wait, contended, vcpus cluster.MilliCPU
 	for _, v := range vms {
 		inv.VMs = append(inv.VMs, v.VM)
 		load.Use += v.run + v.others
@@ -205,6 +207,8 @@ func (f *fleet) beat(h *host) cluster.Snapshot {
 		wait += l.Wait
 		vcpus += cluster.MilliCPU(v.VCPUs)
 		load.StealMax = max(load.StealMax, l.StealMax)
+		contended += cluster.MilliCPU(l.Contention) * cluster.MilliCPU(v.VCPUs) / 1000
+		load.ContentionMax = max(load.ContentionMax, l.ContentionMax)
 		load.VMs = append(load.VMs, l)
 	}
 	if h.sent == h.revision {
@@ -213,8 +217,8 @@ func (f *fleet) beat(h *host) cluster.Snapshot {
 	h.sent = h.revision
 	if vcpus > 0 {
 		load.Steal = min(cluster.Ratio(wait*1000/vcpus), cluster.Whole)
+		load.Contention = min(cluster.Ratio(contended*1000/vcpus), cluster.Whole)
 	}
-	load.Contention, load.ContentionMax = load.Steal, load.StealMax
 	return cluster.Snapshot{Host: f.ids[h.name], Incarnation: 1, Sequence: h.sequence, Inventory: inv, Load: load}
 }
 
@@ -224,7 +228,14 @@ func (v *vm) measure() cluster.VMLoad {
 		wait = cluster.MilliCPU(int64(*v.steal) * int64(v.VCPUs) / 1000)
 	}
 	steal := min(cluster.Ratio(wait*1000/cluster.MilliCPU(v.VCPUs)), cluster.Whole)
-	return cluster.VMLoad{Slot: v.Slot, Run: v.run, Wait: wait, Others: v.others, Demand: v.demand, Steal: steal, StealMax: steal, Contention: steal, ContentionMax: steal}
+	contention := steal
+	if v.contention != nil {
+		contention = *v.contention
+	}
+	return cluster.VMLoad{
+		Slot: v.Slot, Run: v.run, Wait: wait, Others: v.others, Demand: v.demand,
+		Steal: steal, StealMax: steal, Contention: contention, ContentionMax: contention,
+	}
 }
 
 // share gives CPU in rounds: each vCPU that still wants some gets an equal

@@ -214,6 +214,10 @@ func (f *fleet) read(l line, v *vm) {
 		steal := f.ratio(s)
 		v.steal = &steal
 	}
+	if s, ok := l.used("contention"); ok {
+		contention := f.ratio(s)
+		v.contention = &contention
+	}
 	if s, ok := l.used("lock"); ok {
 		v.Lock = cluster.DiskLock(s)
 	}

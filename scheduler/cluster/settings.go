@@ -122,6 +122,16 @@ func (s Settings) Sustained() time.Duration {
 	return 3 * time.Minute
 }
 
+// SettleIn is how long a VM that has booted or come to a host is no reason to
+// move anything: boots and caches that fill look like load, and pass. A fleet
+// in a hurry takes what its first full window shows.
+func (s Settings) SettleIn() time.Duration {
+	if s.Profile == ProfileFast {
+		return 0
+	}
+	return 15 * time.Minute
+}
+
 // excess is what an interval dt at a given pain adds to a host's accumulated
 // excess. Steady counts time above the threshold. Fast weighs it by how far
 // above: pain/enter − 1, at most 1, so that twice the threshold fires after
