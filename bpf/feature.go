@@ -1,21 +1,71 @@
 package bpf
 
 import (
-	"fmt"
+	"errors"
 	"slices"
+
+	"github.com/cilium/ebpf/btf"
 )
 
 // Features says what the probe measures on this kernel, found by asking the
 // kernel's type information, never its version.
 func (p *Probes) Features() []Feature { return slices.Clone(p.features) }
 
-// SetLevel changes how much the probe finds out, while it runs.
-func (p *Probes) SetLevel(l Level) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if l >= levels {
-		return fmt.Errorf("probe: level %d does not exist; use exact, sampled or sums", l)
+// The features' names.
+const (
+	FeatureCulprits  = "culprits"
+	FeatureQuota     = "quota"
+	FeatureOpenWaits = "open-waits"
+	FeatureLevels    = "levels"
+	FeatureMissed    = "missed-runs"
+)
+
+// featuresOf asks the kernel's types; openErr is what became of the iterator.
+func featuresOf(spec *btf.Spec, openErr error) []Feature {
+	return []Feature{
+		{FeatureCulprits, true, "a book of who ran on each CPU"},
+		quotaFeature(spec),
+		openFeature(openErr),
+		{FeatureLevels, true, "exact, sampled, sums"},
+		missedFeature(spec),
 	}
-	p.level = l
-	return nil
+}
+
+func quotaFeature(spec *btf.Spec) Feature {
+	f := Feature{Name: FeatureQuota}
+	switch {
+	case has(spec, "cfs_rq", "throttled_clock_self_time"):
+		f.On, f.Why = true, "cfs_rq.throttled_clock_self_time"
+	case has(spec, "cfs_rq", "runtime_enabled"):
+		f.Why = "approximate: the kernel has no cfs_rq.throttled_clock_self_time (6.6 and newer); throttling is among idle and others"
+	default:
+		f.Why = "the kernel has no quotas (CONFIG_CFS_BANDWIDTH)"
+	}
+	return f
+}
+
+// errNoIterator is why there are no open waits before 5.8.
+var errNoIterator = errors.New("the kernel has no iterator over tasks (bpf_iter__task, 5.8 and newer)")
+
+func openFeature(err error) Feature {
+	if err != nil {
+		return Feature{Name: FeatureOpenWaits, Why: err.Error()}
+	}
+	return Feature{FeatureOpenWaits, true, "an iterator over tasks"}
+}
+
+func missedFeature(spec *btf.Spec) Feature {
+	if has(spec, "bpf_prog_info", "recursion_misses") {
+		return Feature{FeatureMissed, true, "bpf_prog_info.recursion_misses"}
+	}
+	return Feature{Name: FeatureMissed, Why: "the kernel has no bpf_prog_info.recursion_misses (5.12 and newer)"}
+}
+
+// has says whether the kernel's struct has a member.
+func has(spec *btf.Spec, typ, member string) bool {
+	var s *btf.Struct
+	if err := spec.TypeByName(typ, &s); err != nil {
+		return false
+	}
+	return slices.ContainsFunc(s.Members, func(m btf.Member) bool { return m.Name == member })
 }

@@ -1,5 +1,11 @@
 package bpf
 
+import (
+	"encoding/binary"
+	"fmt"
+	"unsafe"
+)
+
 // Level says how much the probe finds out, and so what it costs.
 type Level uint8
 
@@ -26,6 +32,34 @@ func (l Level) String() string {
 		return "unknown"
 	}
 	return [levels]string{"exact", "sampled", "sums"}[l]
+}
+
+// SetLevel changes how much the probe finds out, while it runs.
+func (p *Probes) SetLevel(l Level) error {
+	if l >= levels {
+		return fmt.Errorf("probe: level %d does not exist; use exact, sampled or sums", l)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.level = l
+	return p.setLevel()
+}
+
+// setLevel tells every CPU. Without a VM the program does nothing at all.
+func (p *Probes) setLevel() error {
+	l := uint32(p.level)
+	if len(p.vms) == 0 {
+		l = uint32(schedEkLevelEK_LEVEL_OFF)
+	}
+	var cell [4]byte
+	binary.LittleEndian.PutUint32(cell[:], l)
+	for cpu := range p.ncpu {
+		at := int64(cpu)*int64(cpuSize) + int64(unsafe.Offsetof(cpuRecord{}.Level))
+		if _, err := p.cpus.WriteAt(cell[:], at); err != nil {
+			return fmt.Errorf("probe: set level: %w", err)
+		}
+	}
+	return nil
 }
 
 // Cost is what the program on sched_switch has used since it was loaded.

@@ -21,6 +21,8 @@ type Options struct {
 const (
 	defaultThreads = 8192
 	maxThreads     = 1<<16 - 1
+	defaultVMs     = 512
+	maxVMs         = 4096
 	maxPID         = 1 << 22 // PID_MAX_LIMIT of 64-bit kernels
 )
 
@@ -34,47 +36,117 @@ var ErrPermission = errors.New("not allowed to load the probe")
 // Open loads the probe into the kernel and attaches it. It needs CAP_BPF and
 // CAP_PERFMON, and a kernel with BTF and tp_btf (5.5 or newer).
 func Open(opts Options) (*Probes, error) {
-	threads := opts.MaxThreads
-	if threads == 0 {
-		threads = defaultThreads
-	}
-	if threads < 0 || threads > maxThreads {
-		return nil, fmt.Errorf("probe: MaxThreads is %d, must lie between 1 and %d", threads, maxThreads)
+	threads, vms, err := opts.sizes()
+	if err != nil {
+		return nil, fmt.Errorf("probe: %w", err)
 	}
 	pids, err := pidMax("/proc/sys/kernel/pid_max")
 	if err != nil {
 		return nil, fmt.Errorf("probe: %w", err)
 	}
-	if err := supported(); err != nil {
-		return nil, fmt.Errorf("probe: %w", err)
-	}
-	spec, err := loadSched()
+	ncpu, err := ebpf.PossibleCPU()
 	if err != nil {
 		return nil, fmt.Errorf("probe: %w", err)
 	}
-	spec.Maps["threads"].MaxEntries = uint32(threads) + 1 // slot 0 means untracked
-	spec.Maps["slots"].MaxEntries = uint32((pids + slotsPerPage - 1) / slotsPerPage)
-	delete(spec.Programs, "ek_bucket_of")
-	p := newProbes(threads, pids)
-	if err := p.load(spec); err != nil {
+	kernel, err := supported()
+	if err != nil {
+		return nil, fmt.Errorf("probe: %w", err)
+	}
+	p := newProbes(threads, vms, pids, ncpu)
+	if err := p.load(kernel); err != nil {
 		return nil, errors.Join(fmt.Errorf("probe: %w", explain(err)), p.Close())
 	}
 	return p, nil
 }
 
-func (p *Probes) load(spec *ebpf.CollectionSpec) error {
+// sizes are the options with their defaults.
+func (o Options) sizes() (threads, vms int, err error) {
+	threads, vms = o.MaxThreads, o.MaxVMs
+	if threads == 0 {
+		threads = defaultThreads
+	}
+	if vms == 0 {
+		vms = defaultVMs
+	}
+	if threads < 0 || threads > maxThreads {
+		return 0, 0, fmt.Errorf("MaxThreads is %d, must lie between 1 and %d", threads, maxThreads)
+	}
+	if vms < 0 || vms > maxVMs {
+		return 0, 0, fmt.Errorf("MaxVMs is %d, must lie between 1 and %d", vms, maxVMs)
+	}
+	return threads, vms, nil
+}
+
+const (
+	switchProgram = "ek_sched_switch"
+	openProgram   = "ek_open_waits"
+)
+
+// spec is the object with its maps sized for these Probes.
+func (p *Probes) spec() (*ebpf.CollectionSpec, error) {
+	spec, err := loadSched()
+	if err != nil {
+		return nil, err
+	}
+	slots, stride := uint32(len(p.free))+1, uint32(len(p.cells)) // number 0 means nobody
+	spec.Maps["threads"].MaxEntries = slots
+	spec.Maps["opens"].MaxEntries = slots
+	spec.Maps["slots"].MaxEntries = uint32((p.pids + slotsPerPage - 1) / slotsPerPage)
+	spec.Maps["cpus"].MaxEntries = uint32(p.ncpu)
+	spec.Maps["matrix"].MaxEntries = stride * stride
+	delete(spec.Programs, "ek_bucket_of")
+	return spec, spec.Variables["matrix_stride"].Set(stride)
+}
+
+func (p *Probes) load(kernel *btf.Spec) error {
+	openErr := p.collect(kernel)
+	if p.coll == nil {
+		return openErr
+	}
+	for name, at := range map[string]**ebpf.Memory{
+		"slots": &p.slots, "threads": &p.threads, "opens": &p.opens, "cpus": &p.cpus, "matrix": &p.matrix, "lost": &p.lost,
+	} {
+		var err error
+		if *at, err = p.coll.Maps[name].Memory(); err != nil {
+			return fmt.Errorf("map %s into memory: %w", name, err)
+		}
+	}
+	if err := p.setLevel(); err != nil {
+		return err
+	}
+	if openErr == nil {
+		p.iter, openErr = link.AttachIter(link.IterOptions{Program: p.coll.Programs[openProgram]})
+	}
+	p.features = featuresOf(kernel, openErr)
+	var err error
+	p.link, err = link.AttachTracing(link.TracingOptions{Program: p.coll.Programs[switchProgram]})
+	return err
+}
+
+// collect loads the programs, if need be without the iterator, and says why
+// that is missing. There is no collection if the error is not about it.
+func (p *Probes) collect(kernel *btf.Spec) error {
+	openErr := errNoIterator
+	if has(kernel, "bpf_iter__task", "task") {
+		spec, err := p.spec()
+		if err != nil {
+			return err
+		}
+		if p.coll, openErr = ebpf.NewCollection(spec); openErr == nil {
+			return nil
+		}
+	}
+	spec, err := p.spec()
+	if err != nil {
+		return err
+	}
+	delete(spec.Programs, openProgram)
 	coll, err := ebpf.NewCollection(spec)
 	if err != nil {
 		return err
 	}
 	p.coll = coll
-	for name, at := range map[string]**ebpf.Memory{"slots": &p.slots, "threads": &p.threads, "lost": &p.lost} {
-		if *at, err = coll.Maps[name].Memory(); err != nil {
-			return fmt.Errorf("map %s into memory: %w", name, err)
-		}
-	}
-	p.link, err = link.AttachTracing(link.TracingOptions{Program: coll.Programs["ek_sched_switch"]})
-	return err
+	return openErr
 }
 
 // pidMax is how many thread ids there can be.
@@ -94,31 +166,21 @@ func pidMax(path string) (int, error) {
 
 // supported asks the kernel's own type information for what the program
 // reads; versions say little, since distributions backport.
-func supported() error {
+func supported() (*btf.Spec, error) {
 	spec, err := btf.LoadKernelSpec()
 	if err != nil {
-		return fmt.Errorf("%w: no BTF (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF): %w", ErrUnsupported, err)
+		return nil, fmt.Errorf("%w: no BTF (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF): %w", ErrUnsupported, err)
 	}
 	for _, need := range []struct{ typ, member, config string }{
 		{"sched_info", "last_queued", "CONFIG_SCHED_INFO"},
 		{"sched_entity", "cfs_rq", "CONFIG_FAIR_GROUP_SCHED"},
 		{"cfs_rq", "rq", "CONFIG_FAIR_GROUP_SCHED"},
 	} {
-		var s *btf.Struct
-		if err := spec.TypeByName(need.typ, &s); err != nil || !hasMember(s, need.member) {
-			return fmt.Errorf("%w: struct %s has no member %s (%s)", ErrUnsupported, need.typ, need.member, need.config)
+		if !has(spec, need.typ, need.member) {
+			return nil, fmt.Errorf("%w: struct %s has no member %s (%s)", ErrUnsupported, need.typ, need.member, need.config)
 		}
 	}
-	return nil
-}
-
-func hasMember(s *btf.Struct, name string) bool {
-	for _, m := range s.Members {
-		if m.Name == name {
-			return true
-		}
-	}
-	return false
+	return spec, nil
 }
 
 // explain translates what the kernel and the library say. With too few

@@ -1,7 +1,6 @@
 package bpf
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,46 +14,47 @@ import (
 // Probes is the one door to what runs in the kernel. Its methods may be
 // called from several goroutines.
 type Probes struct {
-	coll                 *ebpf.Collection
-	link                 link.Link
-	slots, threads, lost *ebpf.Memory
-	pids                 int
-
-	mu      sync.Mutex
-	vms     map[string]*vm
-	free    []uint16 // slots nobody uses, the next one last
-	resting []rest   // slots that were given back a moment ago
-	now     func() time.Time
-
+	coll     *ebpf.Collection
+	link     link.Link
+	iter     *link.Iter // nil where the kernel has none
 	features []Feature
-	level    Level
-}
+	pids     int // thread ids that the table has room for
+	ncpu     int // possible CPUs
 
-// rest keeps a slot from being used again while a program that looked its
-// thread up may still write to it.
-type rest struct {
-	slot  uint16
-	since time.Time
-}
+	slots, threads, opens, cpus, matrix, lost *ebpf.Memory
 
-const restFor = 100 * time.Millisecond
+	mu        sync.Mutex
+	vms       map[string]*vm
+	index     indices
+	free      []uint16 // slots nobody uses, the next one last
+	resting   []rest   // slots that were given back a moment ago
+	level     Level
+	now       func() time.Time
+	recordBuf []byte // as long as a record; the others as a row of the matrix
+	rowBuf    []byte
+	cells     []uint64
+}
 
 // vm is what user space keeps of a tracked VM.
 type vm struct {
 	since   time.Time
 	pid     int
+	index   uint16
 	threads map[int]*thread // by tid
-	others  Counters        // of ended threads that were no vCPUs
-	retired Counters        // of ended vCPU threads
-	refused map[int]bool    // threads that got no slot: they are not new when they get one
+	ended   [Roles]Counters // of threads that ended, or got another role
+	row     row
+	refused map[int]bool // threads that got no slot: they are not new when they get one
 }
 
 type thread struct {
 	slot  uint16
 	start uint64 // its start time: a reused id has another
 	vcpu  int    // number, or -1
+	role  Role
 	total Counters
 	last  record
+
+	shownRun, shownWait mark
 }
 
 // Target is a VM whose threads are to be counted.
@@ -75,8 +75,22 @@ type Thread struct {
 	PID int
 }
 
-func newProbes(threads, pids int) *Probes {
-	p := &Probes{pids: pids, vms: map[string]*vm{}, now: time.Now}
+// role is what a thread is counted as.
+func (t Thread) role() Role {
+	switch {
+	case t.VCPU >= 0:
+		return RoleVCPU
+	case t.Role >= Roles, t.Role == RoleVCPU: // a vCPU has a number
+		return RoleWorker
+	}
+	return t.Role
+}
+
+func newProbes(threads, vms, pids, ncpu int) *Probes {
+	p := &Probes{
+		pids: pids, ncpu: ncpu, vms: map[string]*vm{}, index: newIndices(vms), now: time.Now,
+		recordBuf: make([]byte, recordSize), rowBuf: make([]byte, 8*(vms+1)), cells: make([]uint64, vms+1),
+	}
 	for slot := threads; slot >= 1; slot-- {
 		p.free = append(p.free, uint16(slot))
 	}
@@ -85,14 +99,17 @@ func newProbes(threads, pids int) *Probes {
 
 // Close detaches the program and frees the maps.
 func (p *Probes) Close() error {
-	var err error
+	var errs []error
+	if p.iter != nil {
+		errs = append(errs, p.iter.Close())
+	}
 	if p.link != nil {
-		err = p.link.Close()
+		errs = append(errs, p.link.Close())
 	}
 	if p.coll != nil {
 		p.coll.Close()
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // Detach stops counting; the counters stay readable. Tests use it to see
@@ -112,22 +129,50 @@ func (p *Probes) Track(t Target) error {
 	}
 	first := v == nil
 	if first {
-		v = &vm{since: p.now(), pid: t.PID, threads: map[int]*thread{}, refused: map[int]bool{}}
-		p.vms[t.VM] = v
+		var err error
+		if v, err = p.adopt(t); err != nil {
+			return fmt.Errorf("track VM %s: %w", t.VM, err)
+		}
 	}
 	p.retireMissing(v, t.Threads)
 	var errs []error
 	for _, th := range t.Threads {
-		if have := v.threads[th.TID]; have != nil {
-			p.recast(v, have, th.VCPU)
-			continue
-		}
-		if err := p.take(v, th, !first && !v.refused[th.TID]); err != nil {
-			v.refused[th.TID] = true
+		if err := p.follow(v, th, !first); err != nil {
 			errs = append(errs, fmt.Errorf("track thread %d of VM %s: %w", th.TID, t.VM, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// adopt makes a VM known, so far without threads.
+func (p *Probes) adopt(t Target) (*vm, error) {
+	index, err := p.index.take(t.VM, p.now())
+	if err != nil {
+		return nil, err
+	}
+	if err := p.clear(index); err != nil {
+		p.index.release(index, p.now())
+		return nil, err
+	}
+	v := &vm{
+		since: p.now(), pid: t.PID, index: index, threads: map[int]*thread{},
+		row: newRow(len(p.cells)), refused: map[int]bool{},
+	}
+	p.vms[t.VM] = v
+	return v, p.setLevel()
+}
+
+// follow takes a thread in, or learns what it does. known says that the VM's
+// threads were listed before, so that one not seen then was born since.
+func (p *Probes) follow(v *vm, th Thread, known bool) error {
+	if have := v.threads[th.TID]; have != nil {
+		return p.recast(v, have, th)
+	}
+	err := p.take(v, th, known && !v.refused[th.TID])
+	if err != nil {
+		v.refused[th.TID] = true
+	}
+	return err
 }
 
 // retireMissing ends the threads that are gone or whose id was reused.
@@ -148,81 +193,6 @@ func (p *Probes) retireMissing(v *vm, present []Thread) {
 	}
 }
 
-// take gives a thread a slot. The record is written before the table points
-// to it.
-func (p *Probes) take(v *vm, th Thread, born bool) error {
-	if th.TID <= 0 || th.TID >= p.pids {
-		return fmt.Errorf("id out of the table's range 1..%d; was kernel.pid_max raised? restart evenkeeld", p.pids-1)
-	}
-	for id, other := range p.vms {
-		if other != v && other.threads[th.TID] != nil {
-			return fmt.Errorf("already counted for VM %s; untrack that first", id)
-		}
-	}
-	p.wake()
-	n := len(p.free)
-	if n == 0 {
-		return errors.New("all slots are taken; raise MaxThreads")
-	}
-	slot := p.free[n-1]
-	if _, err := p.threads.WriteAt(begin(th.TID, v.pid, born), int64(slot)*int64(recordSize)); err != nil {
-		return err
-	}
-	if err := p.point(th.TID, slot); err != nil {
-		return err
-	}
-	p.free = p.free[:n-1]
-	t := &thread{slot: slot, start: th.Start, vcpu: th.VCPU}
-	v.threads[th.TID] = t
-	delete(v.refused, th.TID)
-	return nil
-}
-
-// recast gives a thread that turned out to be a vCPU its number. What it had
-// counted before stays with the others, whose sum may not fall.
-func (p *Probes) recast(v *vm, t *thread, vcpu int) {
-	if t.vcpu >= 0 || vcpu < 0 {
-		t.vcpu = max(t.vcpu, vcpu)
-		return
-	}
-	p.refresh(t)
-	v.others.add(t.total)
-	t.total, t.vcpu = Counters{}, vcpu
-}
-
-// wake puts rested slots back.
-func (p *Probes) wake() {
-	now := p.now()
-	for len(p.resting) > 0 && now.Sub(p.resting[0].since) >= restFor {
-		p.free = append(p.free, p.resting[0].slot)
-		p.resting = p.resting[1:]
-	}
-}
-
-// point lets the table's cell of a thread id name a slot; 0 is untracked.
-func (p *Probes) point(tid int, slot uint16) error {
-	var cell [2]byte
-	binary.LittleEndian.PutUint16(cell[:], slot)
-	_, err := p.slots.WriteAt(cell[:], 2*int64(tid))
-	return err
-}
-
-// retire takes a thread out of the table and folds its counters into the
-// VM's, so that no sum falls.
-func (p *Probes) retire(v *vm, tid int) {
-	t := v.threads[tid]
-	// Writing inside the mapped table cannot fail: take did it before.
-	_ = p.point(tid, 0)
-	p.refresh(t)
-	if t.vcpu >= 0 {
-		v.retired.add(t.total)
-	} else {
-		v.others.add(t.total)
-	}
-	delete(v.threads, tid)
-	p.resting = append(p.resting, rest{t.slot, p.now()})
-}
-
 // Untrack stops following a VM; its counters are gone.
 func (p *Probes) Untrack(vm string) {
 	p.mu.Lock()
@@ -239,6 +209,9 @@ func (p *Probes) untrack(id string) {
 		p.retire(v, tid)
 	}
 	delete(p.vms, id)
+	p.index.release(v.index, p.now())
+	// Writing the levels cannot fail: adopting the VM did it before.
+	_ = p.setLevel()
 }
 
 // Tracked lists the VMs that are followed, sorted.
@@ -251,53 +224,4 @@ func (p *Probes) Tracked() []string {
 	}
 	slices.Sort(ids)
 	return ids
-}
-
-// Read brings all counters up to date. It makes no system call.
-func (p *Probes) Read() (Reading, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	r := Reading{VMs: make(map[string]VM, len(p.vms)), Level: p.level}
-	for id, v := range p.vms {
-		r.VMs[id] = p.read(v)
-	}
-	var cells [24]byte
-	if _, err := p.lost.ReadAt(cells[:], 0); err != nil {
-		return Reading{}, fmt.Errorf("probe: read: %w", err)
-	}
-	r.Absurd, r.Foreign = binary.LittleEndian.Uint64(cells[0:]), binary.LittleEndian.Uint64(cells[8:])
-	r.Missed = binary.LittleEndian.Uint64(cells[16:])
-	return r, nil
-}
-
-func (p *Probes) read(v *vm) VM {
-	out := VM{Since: v.since, Others: v.others, Retired: v.retired}
-	for tid, t := range v.threads {
-		p.refresh(t)
-		if t.vcpu < 0 {
-			out.Others.add(t.total)
-			continue
-		}
-		out.VCPUs = append(out.VCPUs, VCPU{Number: t.vcpu, TID: tid, Counters: t.total})
-	}
-	slices.SortFunc(out.VCPUs, func(a, b VCPU) int { return a.Number - b.Number })
-	return out
-}
-
-// refresh adds to a thread's totals what the kernel counted since the last
-// look. The kernel's buckets are 32 bits wide and may wrap; the difference of
-// two looks is right as long as fewer than 2^32 waits lie between them.
-func (p *Probes) refresh(t *thread) {
-	buf := make([]byte, recordSize)
-	if _, err := p.threads.ReadAt(buf, int64(t.slot)*int64(recordSize)); err != nil {
-		return // the memory is mapped for as long as p lives
-	}
-	now := decode(buf)
-	t.total.RunNS += now.RunNs - t.last.RunNs
-	t.total.WaitNS += now.WaitNs - t.last.WaitNs
-	t.total.Waits += now.Waits - t.last.Waits
-	for i := range t.total.Latency {
-		t.total.Latency[i] += uint64(now.Latency[i] - t.last.Latency[i])
-	}
-	t.last = now
 }

@@ -2,86 +2,150 @@
 
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /* Run-queue wait and run time of tracked threads, from the scheduler's own
- * accounts (sched_info, sum_exec_runtime) at each switch. See DESIGN.md. */
+ * accounts (sched_info, sum_exec_runtime) at each switch, and whom they waited
+ * behind, from a book of who ran on each CPU. See DESIGN.md. */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_core_read.h>
 #include "core_fixes.bpf.h"
-#include "thread.h"
-
-/* Sizes are set before loading. All three maps are read, the first two also
- * written, by user space through mmap. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 16); /* pid_max / EK_SLOTS_PER_PAGE */
-	__type(key, __u32);
-	__type(value, struct ek_slots);
-} slots SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1024);
-	__type(key, __u32);
-	__type(value, struct ek_thread);
-} threads SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, EK_LOST_CELLS);
-	__type(key, __u32);
-	__type(value, __u64);
-} lost SEC(".maps");
+#include "maps.h"
+#include "split.h"
+#include "quota.h"
 
 /* A longer single wait or run is an error of ours, not a figure. A pinned vCPU
  * on a CPU without ticks may well run for hours. */
 #define EK_ABSURD_NS (7ULL * 24 * 3600 * 1000000000ULL)
+#define EK_TIMED_ONE_IN 1024
+#define EK_SAMPLED_ONE_IN 16
 
-enum { SEEN_WAIT = 1, SEEN_RUN = 2 };
+enum { SEEN_WAIT = 1, SEEN_RUN = 2, SEEN_HERE = 4 };
 
-static __always_inline void drop(__u32 why, __u64 events)
+__noinline int ek_coarsen(__u32 cpu)
 {
-	__u64 *n = bpf_map_lookup_elem(&lost, &why);
+	struct ek_cpu *c = bpf_map_lookup_elem(&cpus, &cpu);
 
-	if (n)
-		__sync_fetch_and_add(n, events);
+	if (c)
+		ek_book_coarsen(c, ek_book_fine(c));
+	return 0;
 }
 
-static __always_inline struct ek_thread *tracked(struct task_struct *p)
+/* A slice that the ring has no more room for goes into a bin. */
+static __always_inline void evict(struct ek_cpu *c, __u32 cpu, struct ek_slice *s)
 {
-	__u32 tid = p->pid, page = tid / EK_SLOTS_PER_PAGE, slot;
-	struct ek_slots *s = bpf_map_lookup_elem(&slots, &page);
-	struct ek_thread *t;
+	struct ek_bin *b = ek_book_fine(c);
+	__u64 from = b->to, to = s->to;
 
-	if (!s)
-		return 0;
-	slot = s->slot[tid & (EK_SLOTS_PER_PAGE - 1)];
-	if (!slot)
-		return 0;
-	t = bpf_map_lookup_elem(&threads, &slot);
-	if (!t)
-		return 0;
-	if (t->tgid != (__u32)p->tgid) {
-		drop(EK_LOST_FOREIGN, 1);
-		return 0;
+	if (to <= from)
+		return;
+	if (ek_bin_full(b, from, EK_FINE_NS)) {
+		c->fine_at++;
+		b = ek_book_fine(c);
+		if (b->to)
+			ek_coarsen(cpu);
+		ek_bin_begin(b, from, from);
 	}
-	return t;
+	b->to = to;
+	if (s->who)
+		ek_bin_add(b, s->who, to - from);
+}
+
+/* Notes who ran until now. */
+static __always_inline void note(struct ek_cpu *c, __u32 cpu, __u32 who, __u64 now)
+{
+	__u32 head = c->head;
+	struct ek_slice *s = &c->slices[(head - 1) & (EK_SLICES - 1)];
+
+	if (c->gap) {
+		c->gap = 0;
+		who = 0;
+	}
+	if (s->who == who) {
+		s->to = now;
+		return;
+	}
+	s = &c->slices[head & (EK_SLICES - 1)];
+	evict(c, cpu, s);
+	s->to = now;
+	s->who = who;
+	c->head = head + 1;
+}
+
+static __always_inline __u32 name(struct task_struct *p, struct ek_thread *t)
+{
+	__u32 tgid = p->tgid, slot;
+
+	if (t)
+		return t->who;
+	if (!p->pid)
+		return ek_who(EK_WHO_IDLE, 0);
+	if (p->flags & PF_KTHREAD)
+		return ek_who(EK_WHO_KERNEL, 0);
+	if (tgid != (__u32)p->pid) {
+		/* A new thread of a VM that user space has not seen yet. */
+		slot = ek_slot_of(tgid);
+		if (slot) {
+			t = bpf_map_lookup_elem(&threads, &slot);
+			if (t && t->tgid == tgid)
+				return t->who & ~EK_WHO_VCPU;
+		}
+	}
+	return ek_who(EK_WHO_HOST, tgid);
+}
+
+/* Splits a wait of d that ends now, w of it on this CPU's run queue. Throttling
+ * stands at its beginning: a run queue is throttled when its thread leaves the
+ * CPU or wakes up, and whatever follows is contention. A thread that left
+ * runnable and moved once waited on the CPU that it left before. */
+static __always_inline void split(struct task_struct *p, struct ek_thread *t, __u32 slot, struct ek_cpu *c, __u32 cpu,
+				  __u64 d, __u64 w, __u64 now, bool whole)
+{
+	__u64 quota = ek_throttled_since(t, p->se.cfs_rq, now, d), elsewhere = d - w, start;
+	__u32 moves = (__u32)p->se.nr_migrations - t->moves, level = c->level;
+
+	t->split[EK_QUOTA] += quota;
+	start = quota < elsewhere ? quota : elsewhere;
+	elsewhere -= start;
+	w -= quota - start;
+	if (level == EK_LEVEL_SAMPLED && (__u32)((__u32)now * 0x9e3779b1u) >> 28) {
+		t->split[EK_UNSAMPLED] += elsewhere + w;
+		return;
+	}
+	if (level >= EK_LEVEL_SUMS) {
+		t->split[EK_UNATTRIBUTED] += elsewhere + w;
+		return;
+	}
+	if (d > EK_DETAIL_NS)
+		slot |= EK_DETAIL;
+	if (elsewhere) {
+		if (!whole)
+			t->split[EK_UNATTRIBUTED] += elsewhere;
+		else if (!moves)
+			w += elsewhere;
+		else if (moves == 1 && t->out_at)
+			ek_walk(slot, t->out_cpu, t->out_at + start, t->out_at + start + elsewhere);
+		else
+			t->split[EK_MIGRATED] += elsewhere;
+	}
+	if (!w)
+		return;
+	/* Mostly it waited for the slice before its own and for no other. */
+	if (c->slices[(c->head - 2) & (EK_SLICES - 1)].to <= now - w && !(slot & EK_DETAIL))
+		ek_charge_cell(t, c->slices[(c->head - 1) & (EK_SLICES - 1)].who, w);
+	else
+		ek_walk(slot, cpu, now - w, now);
 }
 
 /* The kernel adds the wait that ends here to run_delay only after this
  * tracepoint, so it is completed from last_queued, on the same clock. What a
  * wait gathered on other run queues is in run_delay already: a wait that moves
  * between CPUs stays one wait, and the sum stays the kernel's. */
-static __always_inline void switch_in(struct task_struct *p, struct ek_thread *t)
+static __always_inline void switch_in(struct task_struct *p, struct ek_thread *t, __u32 slot, struct ek_cpu *c, __u32 cpu,
+				      __u64 now)
 {
-	__u64 delay = p->sched_info.run_delay, queued = p->sched_info.last_queued;
-	__u64 now = ek_rq_clock(p), total = delay, d;
+	__u64 delay = p->sched_info.run_delay, queued = p->sched_info.last_queued, d, w;
 	__u32 bucket, count = p->sched_info.pcount, n;
 
-	t->switched_in = now;
 	if (!(t->seen & SEEN_WAIT)) {
 		t->accounted = delay;
 		t->pcount = count;
@@ -93,36 +157,49 @@ static __always_inline void switch_in(struct task_struct *p, struct ek_thread *t
 	}
 	if (!queued)
 		return; /* the kernel counts no wait either */
-	if (now > queued)
-		total += now - queued;
-	d = total - t->accounted;
-	t->accounted = total;
+	w = now > queued ? now - queued : 0;
+	d = delay + w - t->accounted;
+	t->accounted = delay + w;
 	if ((__s64)d < 0 || d > EK_ABSURD_NS) {
-		drop(EK_LOST_ABSURD, 1);
+		ek_drop(EK_LOST_ABSURD, 1);
 		return;
 	}
-	t->wait_ns += d;
 	/* A switch may pass without the tracepoint being called. The sum heals
 	 * itself, and so does the count; of such waits only the mean length is
 	 * known, and each is counted with that. */
 	n = count + 1 - t->pcount;
 	t->pcount = count + 1;
 	t->waits += n;
+	if (d) {
+		t->wait_ns += d;
+		split(p, t, slot, c, cpu, d, w < d ? w : d, now, n == 1);
+	}
 	if (n > 1) {
-		drop(EK_LOST_MISSED, n - 1);
+		/* Before the first one it may have switched between user space's
+		 * look at its account and the table's pointing here. */
+		if (t->seen & SEEN_HERE)
+			ek_drop(EK_LOST_MISSED, n - 1);
 		d /= n;
 	}
+	t->seen |= SEEN_HERE;
 	bucket = ek_bucket(d) & (EK_BUCKET_CELLS - 1);
 	/* The 6.1 verifier forgets the bound over an add; keep it in sight. */
 	asm volatile("" : "+r"(bucket));
 	t->latency[bucket & (EK_BUCKET_CELLS - 1)] += n;
 }
 
-static __always_inline void switch_out(struct task_struct *p, struct ek_thread *t)
+static __always_inline void switch_out(struct task_struct *p, struct ek_thread *t, __u32 cpu, __u64 now)
 {
 	__u64 exec = p->se.sum_exec_runtime, d;
+	struct cfs_rq *q = p->se.cfs_rq;
 
-	t->switched_in = 0;
+	t->out_at = ek_task_runnable(p) ? now : 0;
+	t->out_cpu = cpu;
+	t->moves = p->se.nr_migrations;
+	if (ek_has_quota()) {
+		t->group = (__u64)q;
+		t->throttled = ek_throttled(q, now);
+	}
 	if (!(t->seen & SEEN_RUN)) {
 		t->exec = exec;
 		t->seen |= SEEN_RUN;
@@ -131,23 +208,118 @@ static __always_inline void switch_out(struct task_struct *p, struct ek_thread *
 	d = exec - t->exec;
 	t->exec = exec;
 	if ((__s64)d < 0 || d > EK_ABSURD_NS) {
-		drop(EK_LOST_ABSURD, 1);
+		ek_drop(EK_LOST_ABSURD, 1);
 		return;
 	}
 	t->run_ns += d;
 }
 
+static __always_inline void switched(struct task_struct *prev, struct task_struct *next, struct ek_cpu *c, __u32 cpu)
+{
+	__u64 now = ek_rq_clock(next);
+	struct ek_thread *t;
+	__u32 slot, who;
+
+	/* The last switch left word of who came. */
+	slot = c->slot;
+	who = c->who;
+	if (c->pid != (__u32)prev->pid)
+		slot = ek_slot_of(prev->pid);
+	t = ek_thread_in(slot, prev);
+	if (c->level < EK_LEVEL_SUMS)
+		note(c, cpu, c->pid == (__u32)prev->pid ? who : name(prev, t), now);
+	else
+		c->gap = 1;
+	if (t)
+		switch_out(prev, t, cpu, now);
+
+	slot = ek_slot_of(next->pid);
+	t = ek_thread_in(slot, next);
+	if (slot && !t) {
+		ek_drop(EK_LOST_FOREIGN, 1);
+		slot = 0;
+	}
+	c->pid = next->pid;
+	c->slot = slot;
+	if (c->level < EK_LEVEL_SUMS)
+		c->who = name(next, t);
+	if (t)
+		switch_in(next, t, slot, c, cpu, now);
+}
+
 SEC("tp_btf/sched_switch")
 int BPF_PROG(ek_sched_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
-	struct ek_thread *t;
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct ek_cpu *c = bpf_map_lookup_elem(&cpus, &cpu);
+	__u64 before = 0, began = 0;
+	__s64 took;
 
-	t = tracked(prev);
-	if (t)
-		switch_out(prev, t);
-	t = tracked(next);
-	if (t)
-		switch_in(next, t);
+	if (!c)
+		return 0;
+	if (c->level == EK_LEVEL_OFF) {
+		c->gap = 1;
+		return 0;
+	}
+	if (!(++c->runs & (EK_TIMED_ONE_IN - 1))) {
+		before = bpf_ktime_get_ns();
+		began = bpf_ktime_get_ns();
+	}
+	switched(prev, next, c, cpu);
+	if (before) {
+		/* Net of what reading the clock takes. */
+		took = bpf_ktime_get_ns() - began - (began - before);
+		c->timed++;
+		c->timed_ns += took > 0 ? took : 0;
+	}
+	return 0;
+}
+
+/* What has not ended: the wait or run of a tracked thread as of now. It is read
+ * while the thread may be switched; user space takes it only together with the
+ * completed part that it stood beside. Runs come from the kernel's own account,
+ * which every tick brings up to date. */
+SEC("iter/task")
+int ek_open_waits(struct bpf_iter__task *ctx)
+{
+	struct task_struct *p = ctx->task, *self;
+	__u64 now, queued, wait, run;
+	struct ek_thread *t;
+	struct ek_open *o;
+	__u32 slot;
+
+	if (!p)
+		return 0;
+	slot = ek_slot_of(p->pid);
+	t = ek_thread_in(slot, p);
+	o = bpf_map_lookup_elem(&opens, &slot);
+	if (!t || !o)
+		return 0;
+	o->wait_ns = t->wait_ns;
+	o->run_ns = t->run_ns;
+	o->open_wait_ns = 0;
+	o->open_run_ns = 0;
+	o->open_quota_ns = 0;
+	queued = p->sched_info.last_queued;
+	if (queued && t->seen & SEEN_WAIT) {
+		/* A run queue whose CPU sleeps has a clock that stands; the reader's
+		 * own has just been set, and both count the same time. */
+		self = (struct task_struct *)bpf_get_current_task();
+		now = BPF_CORE_READ(self, se.cfs_rq, rq, clock);
+		if (now < ek_rq_clock(p))
+			now = ek_rq_clock(p);
+		wait = p->sched_info.run_delay + (now > queued ? now - queued : 0) - t->accounted;
+		if ((__s64)wait > 0 && wait <= EK_ABSURD_NS) {
+			o->open_wait_ns = wait;
+			o->open_quota_ns = ek_throttled_since(t, p->se.cfs_rq, now, wait);
+		}
+	} else if (t->seen & SEEN_RUN) {
+		run = p->se.sum_exec_runtime - t->exec;
+		if ((__s64)run > 0 && run <= EK_ABSURD_NS)
+			o->open_run_ns = run;
+	}
+	if (o->wait_ns == t->wait_ns && o->run_ns == t->run_ns)
+		o->seen = 1;
 	return 0;
 }
 

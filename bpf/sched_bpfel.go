@@ -19,35 +19,107 @@ type schedEkBucketQuery struct {
 	Bucket uint64
 }
 
+type schedEkCpu struct {
+	_        structs.HostLayout
+	Runs     uint64
+	Timed    uint64
+	TimedNs  uint64
+	Level    schedEkLevel
+	Pid      uint32
+	Who      uint32
+	Slot     uint32
+	Head     uint32
+	FineAt   uint32
+	CoarseAt uint32
+	Gap      uint32
+	Slices   [16]struct {
+		_   structs.HostLayout
+		To  uint64
+		Who uint32
+		Pad uint32
+	}
+	Fine [64]struct {
+		_    structs.HostLayout
+		From uint64
+		To   uint64
+		Ns   [8]uint64
+		Who  [8]uint32
+	}
+	Coarse [64]struct {
+		_    structs.HostLayout
+		From uint64
+		To   uint64
+		Ns   [8]uint64
+		Who  [8]uint32
+	}
+}
+
+type schedEkLevel uint32
+
+const (
+	schedEkLevelEK_LEVEL_EXACT   schedEkLevel = 0
+	schedEkLevelEK_LEVEL_SAMPLED schedEkLevel = 1
+	schedEkLevelEK_LEVEL_SUMS    schedEkLevel = 2
+	schedEkLevelEK_LEVEL_OFF     schedEkLevel = 3
+)
+
+type schedEkOpen struct {
+	_           structs.HostLayout
+	WaitNs      uint64
+	RunNs       uint64
+	OpenWaitNs  uint64
+	OpenRunNs   uint64
+	OpenQuotaNs uint64
+	Seen        uint64
+}
+
 type schedEkSlots struct {
 	_    structs.HostLayout
 	Slot [2048]uint16
 }
 
 type schedEkThread struct {
-	_          structs.HostLayout
-	WaitNs     uint64
-	RunNs      uint64
-	Waits      uint64
-	Accounted  uint64
-	Exec       uint64
-	SwitchedIn uint64
-	Tid        uint32
-	Tgid       uint32
-	Seen       uint32
-	Pcount     uint32
-	Latency    [128]uint32
+	_         structs.HostLayout
+	WaitNs    uint64
+	RunNs     uint64
+	Waits     uint64
+	Accounted uint64
+	Exec      uint64
+	OutAt     uint64
+	Group     uint64
+	Throttled uint64
+	Split     [16]uint64
+	Hosts     [8]struct {
+		_    structs.HostLayout
+		Ns   uint64
+		Tgid uint32
+		Pad  uint32
+	}
+	Tid     uint32
+	Tgid    uint32
+	Seen    uint32
+	Pcount  uint32
+	Who     uint32
+	OutCpu  uint32
+	Moves   uint32
+	Pad     uint32
+	Latency [128]uint32
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	schedMapCpus           = "cpus"
 	schedMapLost           = "lost"
+	schedMapMatrix         = "matrix"
+	schedMapOpens          = "opens"
 	schedMapSlots          = "slots"
 	schedMapThreads        = "threads"
 	schedProgEkBucketOf    = "ek_bucket_of"
+	schedProgEkOpenWaits   = "ek_open_waits"
 	schedProgEkSchedSwitch = "ek_sched_switch"
+	schedVarMatrixStride   = "matrix_stride"
 )
 
 // loadSched returns the embedded CollectionSpec for sched.
@@ -93,6 +165,7 @@ type schedSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type schedProgramSpecs struct {
 	EkBucketOf    *ebpf.ProgramSpec `ebpf:"ek_bucket_of"`
+	EkOpenWaits   *ebpf.ProgramSpec `ebpf:"ek_open_waits"`
 	EkSchedSwitch *ebpf.ProgramSpec `ebpf:"ek_sched_switch"`
 }
 
@@ -100,7 +173,10 @@ type schedProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type schedMapSpecs struct {
+	Cpus    *ebpf.MapSpec `ebpf:"cpus"`
 	Lost    *ebpf.MapSpec `ebpf:"lost"`
+	Matrix  *ebpf.MapSpec `ebpf:"matrix"`
+	Opens   *ebpf.MapSpec `ebpf:"opens"`
 	Slots   *ebpf.MapSpec `ebpf:"slots"`
 	Threads *ebpf.MapSpec `ebpf:"threads"`
 }
@@ -109,6 +185,7 @@ type schedMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type schedVariableSpecs struct {
+	MatrixStride *ebpf.VariableSpec `ebpf:"matrix_stride"`
 }
 
 // schedObjects contains all objects after they have been loaded into the kernel.
@@ -131,14 +208,20 @@ func (o *schedObjects) Close() error {
 //
 // It can be passed to loadSchedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type schedMaps struct {
+	Cpus    *ebpf.Map `ebpf:"cpus"`
 	Lost    *ebpf.Map `ebpf:"lost"`
+	Matrix  *ebpf.Map `ebpf:"matrix"`
+	Opens   *ebpf.Map `ebpf:"opens"`
 	Slots   *ebpf.Map `ebpf:"slots"`
 	Threads *ebpf.Map `ebpf:"threads"`
 }
 
 func (m *schedMaps) Close() error {
 	return _SchedClose(
+		m.Cpus,
 		m.Lost,
+		m.Matrix,
+		m.Opens,
 		m.Slots,
 		m.Threads,
 	)
@@ -148,6 +231,7 @@ func (m *schedMaps) Close() error {
 //
 // It can be passed to loadSchedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type schedVariables struct {
+	MatrixStride *ebpf.Variable `ebpf:"matrix_stride"`
 }
 
 // schedPrograms contains all programs after they have been loaded into the kernel.
@@ -155,12 +239,14 @@ type schedVariables struct {
 // It can be passed to loadSchedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type schedPrograms struct {
 	EkBucketOf    *ebpf.Program `ebpf:"ek_bucket_of"`
+	EkOpenWaits   *ebpf.Program `ebpf:"ek_open_waits"`
 	EkSchedSwitch *ebpf.Program `ebpf:"ek_sched_switch"`
 }
 
 func (p *schedPrograms) Close() error {
 	return _SchedClose(
 		p.EkBucketOf,
+		p.EkOpenWaits,
 		p.EkSchedSwitch,
 	)
 }

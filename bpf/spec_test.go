@@ -1,6 +1,8 @@
 package bpf
 
 import (
+	"reflect"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -19,50 +21,103 @@ func TestObject(t *testing.T) {
 	if prog == nil || prog.Type != ebpf.Tracing || prog.AttachType != ebpf.AttachTraceRawTp || prog.AttachTo != "sched_switch" {
 		t.Errorf("program: %+v", prog)
 	}
-	for _, name := range []string{"slots", "threads", "lost"} {
-		m := spec.Maps[name]
-		if m == nil || m.Type != ebpf.Array || m.MaxEntries == 0 {
+	if iter := spec.Programs[openProgram]; iter == nil || iter.Type != ebpf.Tracing || iter.AttachType != ebpf.AttachTraceIter {
+		t.Errorf("iterator: %+v", iter)
+	}
+	known := map[string]ebpf.MapType{
+		"slots": ebpf.Array, "threads": ebpf.Array, "opens": ebpf.Array, "cpus": ebpf.Array, "matrix": ebpf.Array, "lost": ebpf.Array,
+		".rodata": ebpf.Array,
+	}
+	for name, m := range spec.Maps {
+		if m.Type != known[name] || m.MaxEntries == 0 {
 			t.Errorf("map %s: %+v", name, m)
 		}
+		delete(known, name)
 	}
-	if len(spec.Maps) != 3 {
-		t.Errorf("%d maps, the test knows of 3", len(spec.Maps))
+	if len(known) != 0 {
+		t.Errorf("the object has no %v", known)
 	}
 }
 
-// The Go side of the shared struct is the C side, by the object's own BTF.
-func TestSharedLayout(t *testing.T) {
+// The Go side of every shared struct is the C side, by the object's own BTF:
+// each member's place, in arrays of structs too.
+func TestSharedLayouts(t *testing.T) {
 	spec, err := loadSched()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var c *btf.Struct
-	if err := spec.Types.TypeByName("ek_thread", &c); err != nil {
-		t.Fatal(err)
-	}
-	if int(c.Size) != recordSize {
-		t.Errorf("size %d in C, %d in Go", c.Size, recordSize)
-	}
-	var r record
-	offsets := map[string]uintptr{
-		"wait_ns": unsafe.Offsetof(r.WaitNs), "run_ns": unsafe.Offsetof(r.RunNs), "waits": unsafe.Offsetof(r.Waits),
-		"accounted": unsafe.Offsetof(r.Accounted), "exec": unsafe.Offsetof(r.Exec), "switched_in": unsafe.Offsetof(r.SwitchedIn),
-		"tid": unsafe.Offsetof(r.Tid), "tgid": unsafe.Offsetof(r.Tgid), "seen": unsafe.Offsetof(r.Seen),
-		"pcount": unsafe.Offsetof(r.Pcount), "latency": unsafe.Offsetof(r.Latency),
-	}
-	for _, m := range c.Members {
-		at, known := offsets[m.Name]
-		if !known || m.Offset.Bytes() != uint32(at) {
-			t.Errorf("member %s at %d in C, %d in Go", m.Name, m.Offset.Bytes(), at)
+	for name, mirror := range map[string]reflect.Type{
+		"ek_thread": reflect.TypeFor[record](), "ek_open": reflect.TypeFor[openRecord](), "ek_cpu": reflect.TypeFor[cpuRecord](),
+		"ek_slots": reflect.TypeFor[schedEkSlots](),
+	} {
+		var c *btf.Struct
+		if err := spec.Types.TypeByName(name, &c); err != nil {
+			t.Fatal(err)
 		}
-		delete(offsets, m.Name)
-	}
-	if len(offsets) != 0 {
-		t.Errorf("members that C does not have: %v", offsets)
+		sameLayout(t, name, c, mirror)
 	}
 }
 
-// decode and begin place every field where the struct has it.
+func sameLayout(t *testing.T, at string, c btf.Type, mirror reflect.Type) {
+	t.Helper()
+	size, err := btf.Sizeof(c)
+	if err != nil || size != int(mirror.Size()) {
+		t.Errorf("%s: size %d in C, %d in Go (%v)", at, size, mirror.Size(), err)
+	}
+	switch c := btf.UnderlyingType(c).(type) {
+	case *btf.Array:
+		if mirror.Kind() != reflect.Array || int(c.Nelems) != mirror.Len() {
+			t.Errorf("%s: %d elements in C, %v in Go", at, c.Nelems, mirror)
+			return
+		}
+		sameLayout(t, at+"[]", c.Type, mirror.Elem())
+	case *btf.Struct:
+		fields := map[string]reflect.StructField{}
+		for i := range mirror.NumField() {
+			if f := mirror.Field(i); f.Name != "_" {
+				fields[strings.ToLower(f.Name)] = f
+			}
+		}
+		for _, m := range c.Members {
+			name := strings.ReplaceAll(m.Name, "_", "")
+			f, known := fields[name]
+			if !known || m.Offset.Bytes() != uint32(f.Offset) {
+				t.Errorf("%s.%s at %d in C, %d in Go", at, m.Name, m.Offset.Bytes(), f.Offset)
+				continue
+			}
+			delete(fields, name)
+			sameLayout(t, at+"."+m.Name, m.Type, f.Type)
+		}
+		if len(fields) != 0 {
+			t.Errorf("%s: C does not have %v", at, fields)
+		}
+	}
+}
+
+// The constants that both sides use are the same on both.
+func TestSharedConstants(t *testing.T) {
+	spec, err := loadSched()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var level *btf.Enum
+	if err := spec.Types.TypeByName("ek_level", &level); err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range level.Values {
+		if want := strings.ToLower(strings.TrimPrefix(v.Name, "EK_LEVEL_")); v.Value != uint64(i) || i < int(levels) && want != Level(i).String() {
+			t.Errorf("level %d is %q here, %s = %d in C", i, Level(i), v.Name, v.Value)
+		}
+	}
+	if len(level.Values) != int(levels)+1 { // and off
+		t.Errorf("levels in C: %v", level.Values)
+	}
+	if unsampled >= len(record{}.Split) {
+		t.Errorf("cell %d for what was not sampled, %d cells", unsampled, len(record{}.Split))
+	}
+}
+
+// decode, decodeOpen and begin place every field where the struct has it.
 func TestDecodeIsTheStruct(t *testing.T) {
 	raw := make([]byte, recordSize)
 	for i := range raw {
@@ -72,8 +127,14 @@ func TestDecodeIsTheStruct(t *testing.T) {
 	if got := decode(raw); got != want {
 		t.Errorf("decoded %+v, want %+v", got, want)
 	}
-	b := decode(begin(11, 22, true))
-	if b.Tid != 11 || b.Tgid != 22 || b.Seen != seenAll {
-		t.Errorf("begin: %+v", b)
+	if got, want := decodeOpen(raw), *(*openRecord)(unsafe.Pointer(&raw[0])); got != want {
+		t.Errorf("decoded %+v, want %+v", got, want)
+	}
+	got := decode(begin(11, 22, 33, baseline{execNS: 44, delayNS: 55, waits: 66, known: true}))
+	if want := (record{Tid: 11, Tgid: 22, Who: 33, Exec: 44, Accounted: 55, Pcount: 66, Seen: seenAll}); got != want {
+		t.Errorf("begin: %+v, want %+v", got, want)
+	}
+	if got := decode(begin(11, 22, 33, baseline{})); got != (record{Tid: 11, Tgid: 22, Who: 33}) {
+		t.Errorf("begin without a baseline: %+v", got)
 	}
 }

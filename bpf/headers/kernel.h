@@ -33,12 +33,15 @@ struct rq {
 };
 
 struct cfs_rq {
-	struct rq *rq; /* CONFIG_FAIR_GROUP_SCHED */
+	struct rq *rq;			 /* CONFIG_FAIR_GROUP_SCHED */
+	__u64 throttled_clock_self;	 /* CONFIG_CFS_BANDWIDTH, since 6.6: see quota.h */
+	__u64 throttled_clock_self_time; /* the same */
 };
 
 struct sched_entity {
 	struct cfs_rq *cfs_rq; /* CONFIG_FAIR_GROUP_SCHED; right for every class but deadline */
 	__u64 sum_exec_runtime;
+	__u64 nr_migrations;
 };
 
 struct sched_info {
@@ -47,11 +50,24 @@ struct sched_info {
 	unsigned long long last_queued;
 };
 
+#define PF_KTHREAD 0x00200000 /* of task_struct.flags */
+
 struct task_struct {
 	int pid;  /* the thread's id */
 	int tgid; /* the process's */
+	unsigned int flags;
+	unsigned int __state; /* before 5.14 state: see core_fixes.bpf.h */
 	struct sched_entity se;
 	struct sched_info sched_info;
+};
+
+struct task_struct___before_5_14 {
+	volatile long state;
+};
+
+/* What an iterator over tasks is called with, since 5.8. */
+struct bpf_iter__task {
+	struct task_struct *task;
 };
 
 #pragma clang attribute pop
