@@ -41,6 +41,13 @@ type Agent struct {
 	auditor  auditor
 	live     Live
 	relisted chan struct{}
+	detailed detailed
+}
+
+// detailed says which details were published last.
+type detailed struct {
+	at        time.Duration
+	inventory uint64
 }
 
 // The beats: a quiet host speaks every four seconds and promises five, a host
@@ -52,6 +59,9 @@ const (
 	quietPromise = 5 * time.Second
 	hotPromise   = 2 * time.Second
 	relistEvery  = 5 * time.Second
+	// Details are much larger than figures, and less urgent.
+	hotDetails   = 5 * time.Second
+	quietDetails = 20 * time.Second
 )
 
 // New makes an agent; Run runs it.
@@ -254,14 +264,20 @@ func (a *Agent) sample() {
 
 // refresh recomputes the live figures; a.mu is held.
 func (a *Agent) refresh(promise time.Duration) {
-	load := a.window.load(hostFacts{
-		cpus: a.cfg.Member.CPUs, memory: a.cfg.Member.Memory, inventory: a.register.now,
-		source: a.cfg.Meter.Source(), takenAt: a.cfg.Now(), nextIn: promise,
-	})
+	load := a.window.load(a.facts(promise))
 	load.BookError = a.auditor.worst()
 	a.live = Live{
 		Load:      load,
 		Inventory: a.register.now, MemoryUse: memoryUse(a.register.now.VMs), Connected: a.libvirt == nil,
+	}
+}
+
+// facts are what figures are put together from, besides the window; a.mu is
+// held.
+func (a *Agent) facts(promise time.Duration) hostFacts {
+	return hostFacts{
+		cpus: a.cfg.Member.CPUs, memory: a.cfg.Member.Memory, inventory: a.register.now,
+		source: a.cfg.Meter.Source(), takenAt: a.cfg.Now(), nextIn: promise,
 	}
 }
 
@@ -293,6 +309,16 @@ func (a *Agent) snapshot(seq uint64, hot bool) cluster.Snapshot {
 	s := cluster.Snapshot{Host: a.cfg.Member.ID, Incarnation: a.cfg.Member.Incarnation, Sequence: seq, Load: a.live.Load}
 	if inv := a.register.now; inv.Revision != 0 && a.view.Inventory != inv.Revision {
 		s.Inventory = &inv
+	}
+	every := quietDetails
+	if hot {
+		every = hotDetails
+	}
+	now, revision := a.cfg.Uptime(), a.register.now.Revision
+	if now-a.detailed.at >= every || a.detailed.inventory != revision {
+		if s.Details = a.window.details(a.facts(promise)); s.Details != nil {
+			a.detailed = detailed{now, revision}
+		}
 	}
 	return s
 }

@@ -18,23 +18,22 @@ func ownDoing(then, now VCPUReading) uint64 {
 	return less(own(now), own(then))
 }
 
-// detail is why a VM waited within the window, and behind whom.
-func (w *window) detail(vm cluster.VM, v cluster.VMLoad, f hostFacts) (cluster.Detail, bool) {
-	now := w.samples[len(w.samples)-1].reading.VMs[vm.UUID]
-	then, span, ok := w.since(vm.UUID, now)
-	if !ok || !f.source.Causes() || v.Wait == 0 {
-		return cluster.Detail{}, false
+// whoIsToBlame is why a VM waited within the window, and behind whom; nothing
+// where the source knows no causes.
+func (w *window) whoIsToBlame(d *cluster.Detail, uuid string, f hostFacts) {
+	now, seen := w.samples[len(w.samples)-1].reading.VMs[uuid]
+	then, span, ok := w.since(uuid, now)
+	if !seen || !ok || span < minWindow || !f.source.Causes() {
+		return
 	}
-	d := cluster.Detail{Slot: vm.Slot, Waits: waits(then, now, span)}
-	whole := uint64(v.Wait) * uint64(span) / 1000
-	d.Culprits = culprits(then, now, whole, f.task)
-	return d, true
+	sum := waited(then, now)
+	d.Waits = waits(sum, span)
+	d.Culprits = culprits(then, now, sum.Total(), f.task)
 }
 
-// waits splits what the vCPUs waited between two readings. Waits that have not
-// ended are throttling as far as that is known, and unattributed beyond.
-func waits(then, now VMReading, span time.Duration) *cluster.Waits {
-	var sum bpf.Split
+// waited splits what the vCPUs waited between two readings. Waits that have
+// not ended are throttling as far as that is known, and unattributed beyond.
+func waited(then, now VMReading) (sum bpf.Split) {
 	for i, c := range now.VCPUs {
 		p := then.VCPUs[i]
 		for cause := range sum {
@@ -45,6 +44,10 @@ func waits(then, now VMReading, span time.Duration) *cluster.Waits {
 		sum[bpf.CauseUnattributed] = less(sum[bpf.CauseUnattributed]+open, before)
 		sum[bpf.CauseQuota] = less(sum[bpf.CauseQuota]+c.OpenQuotaNS, p.OpenQuotaNS)
 	}
+	return sum
+}
+
+func waits(sum bpf.Split, span time.Duration) *cluster.Waits {
 	of := func(c bpf.Cause) cluster.MilliCPU { return perWall(sum[c], span) }
 	return &cluster.Waits{
 		VMs: of(bpf.CauseVM), Host: of(bpf.CauseHost), Kernel: of(bpf.CauseKernel),

@@ -85,14 +85,30 @@ func (w *window) load(f hostFacts) cluster.Load {
 			settled.add(t)
 			l.ContentionMax = max(l.ContentionMax, v.ContentionMax)
 		}
-		if d, ok := w.detail(vm, v, f); ok {
-			l.Details = append(l.Details, d)
-		}
 	}
 	l.Steal = ratio(sum.waitNS, sum.wallNS)
 	l.Contention = ratio(settled.othersNS, settled.wallNS)
 	l.Overhead = max(l.Use-sum.use, 0)
 	return l
+}
+
+// details tell of each VM what its figures do not; nil before there is a
+// window.
+func (w *window) details(f hostFacts) *cluster.Details {
+	n := len(w.samples)
+	if n < 2 {
+		return nil
+	}
+	out := &cluster.Details{Window: w.samples[n-1].reading.At - w.samples[0].reading.At, Inventory: f.inventory.Revision}
+	for _, vm := range f.inventory.VMs {
+		if vm.Incoming || vm.Run != cluster.RunRunning {
+			continue
+		}
+		d := cluster.Detail{Slot: vm.Slot}
+		w.whoIsToBlame(&d, vm.UUID, f)
+		out.VMs = append(out.VMs, d)
+	}
+	return out
 }
 
 // totals are sums over the VMs of a host.

@@ -6,9 +6,17 @@ import (
 	"unicode/utf8"
 )
 
-// Detail is what a host knows of one VM beyond the figures that every plan
-// needs: why it waits, behind whom, and what its disks, memory and network do.
-// The State keeps the newest of each host only.
+// Details are what a host knows of its VMs beyond the figures that every plan
+// needs. They are larger than those, so they travel less often, and the State
+// keeps only the newest of each host.
+type Details struct {
+	Window    time.Duration `json:"window"`    // that they speak of
+	Inventory uint64        `json:"inventory"` // revision that the slots refer to
+	VMs       []Detail      `json:"vms"`       // sorted by slot
+}
+
+// Detail is one VM's: why it waits, behind whom, and what its disks, memory
+// and network do.
 type Detail struct {
 	Slot     uint32    `json:"slot"`
 	Waits    *Waits    `json:"waits,omitempty"`    // nil: the source knows no causes
@@ -20,8 +28,8 @@ type Detail struct {
 	Quota MilliCPU `json:"quota,omitempty"`
 }
 
-// Waits splits [VMLoad.Wait] by cause: what kept runnable vCPUs off their
-// CPUs. The parts make up the whole, up to rounding.
+// Waits splits a VM's wait by cause: what kept runnable vCPUs off their CPUs.
+// Over the same window the parts make up [VMLoad.Wait], up to rounding.
 type Waits struct {
 	VMs          MilliCPU `json:"vms"`          // other VMs' threads
 	Host         MilliCPU `json:"host"`         // tasks of the host
@@ -106,23 +114,41 @@ type Network struct {
 	SentBytes     uint64 `json:"sent_bytes"`
 }
 
-// Detail returns what is known of the VM in a slot beyond its figures.
-func (l Load) Detail(slot uint32) (Detail, bool) {
-	i, ok := slices.BinarySearchFunc(l.Details, slot, func(d Detail, slot uint32) int { return int(d.Slot) - int(slot) })
+// VM returns what is known of the VM in a slot.
+func (d *Details) VM(slot uint32) (Detail, bool) {
+	if d == nil {
+		return Detail{}, false
+	}
+	i, ok := slices.BinarySearchFunc(d.VMs, slot, func(d Detail, slot uint32) int { return int(d.Slot) - int(slot) })
 	if !ok {
 		return Detail{}, false
 	}
-	return l.Details[i], true
+	return d.VMs[i], true
+}
+
+// Detail returns what is known of the VM in a slot beyond its figures, and
+// over how long. Details of another set of VMs are not believed.
+func (h Host) Detail(slot uint32) (d Detail, window time.Duration, ok bool) {
+	if h.Details == nil || h.Details.Inventory != h.Inventory.Revision {
+		return Detail{}, 0, false
+	}
+	d, ok = h.Details.VM(slot)
+	return d, h.Details.Window, ok
 }
 
 const maxTask = 16 // TASK_COMM_LEN
 
-func checkDetails(host string, details []Detail) error {
-	if len(details) > MaxVMsPerHost {
-		return refuse(CodeTooMany, "host %s: details of %d VMs, at most %d", host, len(details), MaxVMsPerHost)
+func (ds *Details) check(host string) error {
+	switch {
+	case ds == nil:
+		return nil
+	case len(ds.VMs) > MaxVMsPerHost:
+		return refuse(CodeTooMany, "host %s: details of %d VMs, at most %d", host, len(ds.VMs), MaxVMsPerHost)
+	case ds.Window <= 0 || ds.Window > maxWindow:
+		return refuse(CodeAbsurdFigure, "host %s: details of a window of %v", host, ds.Window)
 	}
-	for i, d := range details {
-		if i > 0 && d.Slot <= details[i-1].Slot || d.Slot >= MaxSlot {
+	for i, d := range ds.VMs {
+		if i > 0 && d.Slot <= ds.VMs[i-1].Slot || d.Slot >= MaxSlot {
 			return refuse(CodeAbsurdFigure, "host %s: details of slot %d are repeated, out of order or too large", host, d.Slot)
 		}
 		if what := d.absurd(); what != "" {
@@ -161,10 +187,22 @@ func (c Culprit) sane() bool {
 	return named && (c.VM == "" || validID(c.VM)) && len(c.Task) <= maxTask && utf8.ValidString(c.Task) && share(c.Share)
 }
 
-func (w *Waits) sane() bool {
-	for _, m := range []MilliCPU{
+func (w *Waits) parts() []MilliCPU {
+	return []MilliCPU{
 		w.VMs, w.Host, w.Kernel, w.OwnVCPUs, w.OwnOthers, w.Quota, w.SliceQuota, w.Idle, w.Migrated, w.Unattributed,
-	} {
+	}
+}
+
+// Total is the whole wait.
+func (w *Waits) Total() (sum MilliCPU) {
+	for _, part := range w.parts() {
+		sum += part
+	}
+	return sum
+}
+
+func (w *Waits) sane() bool {
+	for _, m := range w.parts() {
 		if m < 0 || m > maxCPUs {
 			return false
 		}

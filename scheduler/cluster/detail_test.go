@@ -43,38 +43,54 @@ func TestDetailsThatCannotBe(t *testing.T) {
 		"bytes without end":        func(d *Detail) { d.Network.SentBytes = 1 << 60 },
 	} {
 		d := fullDetail()
-		if err := checkDetails("hv1", []Detail{d}); err != nil {
+		if err := detailsOf(d).check("hv1"); err != nil {
 			t.Fatalf("a detail that can be true: %v", err)
 		}
 		spoil(&d)
-		if err := checkDetails("hv1", []Detail{d}); err == nil {
+		if err := detailsOf(d).check("hv1"); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
 	d := fullDetail()
-	if checkDetails("hv1", []Detail{d, d}) == nil {
+	if detailsOf(d, d).check("hv1") == nil {
 		t.Error("the same slot twice: accepted")
 	}
-	if checkDetails("hv1", make([]Detail, MaxVMsPerHost+1)) == nil {
+	if detailsOf(make([]Detail, MaxVMsPerHost+1)...).check("hv1") == nil {
 		t.Error("details without end: accepted")
+	}
+	if endless := (&Details{Window: time.Hour}); endless.check("hv1") == nil || (&Details{}).check("hv1") == nil {
+		t.Error("an impossible window: accepted")
+	}
+	snap := Snapshot{Host: hv1, Incarnation: 1, Sequence: 1, Load: testLoad(epoch), Details: detailsOf(Detail{Slot: MaxSlot})}
+	if snap.check() == nil {
+		t.Error("a snapshot with impossible details: accepted")
 	}
 }
 
-// Only the newest beat keeps its details: a ring of them would be most of the
-// State.
-func TestDetailsOfTheNewestBeat(t *testing.T) {
-	h := Host{ID: hv1}
+func detailsOf(vms ...Detail) *Details { return &Details{10 * time.Second, 1, vms} }
+
+// Details are kept until the host sends newer ones, and are believed only of
+// the VMs that they were measured on.
+func TestDetailsOutliveBeats(t *testing.T) {
+	h := Host{ID: hv1, Inventory: Inventory{Revision: 1}}
 	for i := range 3 {
-		load := testLoad(epoch)
-		load.Details = []Detail{fullDetail()}
-		h.accept(&Snapshot{Host: hv1, Sequence: uint64(i + 1), Load: load}, epoch.Add(time.Duration(i)*time.Second), DefaultSettings())
-	}
-	for i, b := range h.Beats {
-		if _, ok := b.Load.Detail(49); ok != (i == 2) {
-			t.Errorf("beat %d of 3: details kept: %v", i+1, ok)
+		snap := Snapshot{Host: hv1, Sequence: uint64(i + 1), Load: testLoad(epoch)}
+		if i == 1 {
+			snap.Details = detailsOf(fullDetail())
+		}
+		h.accept(&snap, epoch.Add(time.Duration(i)*time.Second), DefaultSettings())
+		if _, window, ok := h.Detail(49); ok != (i > 0) || ok && window != 10*time.Second {
+			t.Errorf("beat %d: details %v over %v", i+1, ok, window)
 		}
 	}
-	if _, ok := h.Beats[2].Load.Detail(50); ok {
+	if h.DetailsAt != epoch.Add(time.Second) {
+		t.Errorf("details of %v", h.DetailsAt)
+	}
+	if _, _, ok := h.Detail(50); ok {
 		t.Error("details of a slot that has none")
+	}
+	h.Inventory.Revision = 2
+	if _, _, ok := h.Detail(49); ok {
+		t.Error("details of another set of VMs are believed")
 	}
 }

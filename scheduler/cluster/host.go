@@ -10,6 +10,11 @@ type Host struct {
 	Seq       uint64    `json:"seq"`   // sequence of the newest snapshot, 0 before the first of an incarnation
 	Beats     []Beat    `json:"beats"` // newest last, at most MaxBeats, all of this incarnation
 
+	// Details are the newest that the host sent; they may be older than the
+	// newest beat.
+	Details   *Details `json:"details,omitempty"`
+	DetailsAt Time     `json:"details_at,omitempty"`
+
 	// Excess accumulates while the host suffers above the enter threshold; see
 	// [Settings.excess]. It is what "sustained" means, it survives a change of
 	// leader, and it falls to zero once the host is below the exit threshold.
@@ -71,10 +76,10 @@ func (h *Host) accept(snap *Snapshot, now Time, set Settings) {
 	} else {
 		beats = append(beats, h.Beats...)
 	}
-	for i := range beats {
-		beats[i].Load.Details = nil // of the newest only
-	}
 	h.Beats = append(beats, Beat{At: now, Load: snap.Load})
+	if snap.Details != nil {
+		h.Details, h.DetailsAt = snap.Details, now
+	}
 	h.Seq = snap.Sequence
 	h.accumulate(now, dt, set)
 }

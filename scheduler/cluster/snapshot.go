@@ -17,6 +17,7 @@ type Snapshot struct {
 	Sequence    uint64     `json:"sequence"`
 	Inventory   *Inventory `json:"inventory,omitempty"`
 	Load        Load       `json:"load"`
+	Details     *Details   `json:"details,omitempty"` // nil: as before
 }
 
 // Inventory is the set of VMs with a QEMU process on a host.
@@ -128,8 +129,6 @@ type Load struct {
 	Contention    Ratio    `json:"contention"`
 	ContentionMax Ratio    `json:"contention_max"`
 	VMs           []VMLoad `json:"vms"` // sorted by slot; a VM that is not listed is unknown, not idle
-	// Details go with the newest beat only; sorted by slot.
-	Details []Detail `json:"details,omitempty"`
 }
 
 // VMLoad is one VM's figures over the window.
@@ -211,7 +210,10 @@ func (s *Snapshot) check() error {
 			return err
 		}
 	}
-	return s.Load.check(s.Host)
+	if err := s.Load.check(s.Host); err != nil {
+		return err
+	}
+	return s.Details.check(s.Host)
 }
 
 func (inv *Inventory) check(host string) error {
@@ -291,7 +293,7 @@ func (l *Load) check(host string) error {
 				host, v.Slot, v.Run, v.Wait, v.Demand, v.Steal, v.Contention)
 		}
 	}
-	return checkDetails(host, l.Details)
+	return nil
 }
 
 func (v VMLoad) sane() bool {

@@ -81,14 +81,14 @@ func pressureOf(p *cluster.Pressure) *Pressure {
 	return &Pressure{p.CPUSome.Float(), p.MemorySome.Float(), p.MemoryFull.Float(), p.IOSome.Float(), p.IOFull.Float()}
 }
 
-// detail fills in what the newest beat knows of the VM beyond its figures.
-func (out *VM) detail(h cluster.Host, l cluster.Load, v cluster.VMLoad) {
-	d, ok := l.Detail(v.Slot)
+// detail fills in what the host told of the VM beyond its figures.
+func (out *VM) detail(h cluster.Host, v cluster.VMLoad) {
+	d, window, ok := h.Detail(v.Slot)
 	if !ok {
 		return
 	}
-	if d.Waits != nil && v.Wait > 0 {
-		out.WaitShares = sharesOf(*d.Waits, v.Wait)
+	if d.Waits != nil {
+		out.WaitShares = sharesOf(*d.Waits)
 	}
 	for _, c := range d.Culprits {
 		told := Culprit{UUID: c.VM, Task: c.Task, ShareRatio: c.Share.Float()}
@@ -104,22 +104,27 @@ func (out *VM) detail(h cluster.Host, l cluster.Load, v cluster.VMLoad) {
 		out.CPUQuota = &quota
 	}
 	if b := d.Block; b != nil {
-		out.Block = &Block{b.Layer, b.Backend, b.Shared, figuresOf(b.Read, l.Window), figuresOf(b.Write, l.Window), figuresOf(b.Flush, l.Window)}
+		out.Block = &Block{b.Layer, b.Backend, b.Shared, figuresOf(b.Read, window), figuresOf(b.Write, window), figuresOf(b.Flush, window)}
 	}
 	if m := d.Memory; m != nil {
-		out.Memory = &Memory{ResidentBytes: int64(m.Resident), SwappedBytes: int64(m.Swapped), MajorFaultsPerSecond: perSecond(m.MajorFaults, l.Window)}
+		out.Memory = &Memory{ResidentBytes: int64(m.Resident), SwappedBytes: int64(m.Swapped), MajorFaultsPerSecond: perSecond(m.MajorFaults, window)}
 		if m.Balloon > 0 {
 			balloon := int64(m.Balloon)
 			out.Memory.BalloonBytes = &balloon
 		}
 	}
 	if n := d.Network; n != nil {
-		out.Network = &Network{perSecond(n.ReceivedBytes, l.Window), perSecond(n.SentBytes, l.Window)}
+		out.Network = &Network{perSecond(n.ReceivedBytes, window), perSecond(n.SentBytes, window)}
 	}
 }
 
-func sharesOf(w cluster.Waits, whole cluster.MilliCPU) *WaitShares {
-	of := func(part cluster.MilliCPU) float64 { return min(float64(part)/float64(whole), 1) }
+// sharesOf is nil for a VM that did not wait.
+func sharesOf(w cluster.Waits) *WaitShares {
+	whole := w.Total()
+	if whole == 0 {
+		return nil
+	}
+	of := func(part cluster.MilliCPU) float64 { return float64(part) / float64(whole) }
 	return &WaitShares{
 		VMs: of(w.VMs), Host: of(w.Host), Kernel: of(w.Kernel), OwnVCPUs: of(w.OwnVCPUs), OwnOthers: of(w.OwnOthers),
 		Quota: of(w.Quota), SliceQuota: of(w.SliceQuota), Idle: of(w.Idle), Migrated: of(w.Migrated), Unattributed: of(w.Unattributed),

@@ -136,7 +136,7 @@ func (out *VM) load(h cluster.Host, vm cluster.VM, now cluster.Time) {
 	steal, worst, demand := l.Steal.Float(), l.StealMax.Float(), l.Demand.CPUs()
 	contention, worstContention := l.Contention.Float(), l.ContentionMax.Float()
 	out.ContentionRatio, out.ContentionRatioMax, out.Settling, out.Poller = &contention, &worstContention, l.Settling, l.Poller
-	out.detail(h, beat.Load, l)
+	out.detail(h, l)
 	out.StealRatio, out.StealRatioMax, out.CPUDemand, out.Source = &steal, &worst, &demand, beat.Load.Source
 	if beat.Load.Source.Distribution() {
 		out.RunQueueLatency = &RunQueueLatency{l.P50.Seconds(), l.P99.Seconds(), l.P999.Seconds()}

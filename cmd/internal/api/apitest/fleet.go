@@ -106,6 +106,7 @@ func (f *Fleet) Beat(host string, guests ...Guest) {
 		CPUs: 2000, Use: 100, Overhead: 100, Memory: 8 * cluster.GiB,
 	}
 	inv := &cluster.Inventory{Revision: seq}
+	details := &cluster.Details{Window: load.Window, Inventory: seq}
 	for i, g := range guests {
 		inv.VMs = append(inv.VMs, cluster.VM{
 			Slot: uint32(i), UUID: g.UUID, Name: g.Name, VCPUs: 1, MaxMemory: cluster.GiB, Run: cluster.RunRunning,
@@ -118,7 +119,7 @@ func (f *Fleet) Beat(host string, guests ...Guest) {
 		if g.Detail != nil {
 			d := *g.Detail
 			d.Slot = uint32(i)
-			load.Details = append(load.Details, d)
+			details.VMs = append(details.VMs, d)
 		}
 		load.Use += g.Run
 		load.Steal += g.Steal / cluster.Ratio(len(guests))
@@ -126,7 +127,7 @@ func (f *Fleet) Beat(host string, guests ...Guest) {
 		load.Contention += g.Contention / cluster.Ratio(len(guests))
 		load.ContentionMax = max(load.ContentionMax, g.Contention)
 	}
-	f.Do(agentOf(host), cluster.Snapshots{Batch: []cluster.Snapshot{{Host: host, Incarnation: 1, Sequence: seq, Inventory: inv, Load: load}}})
+	f.Do(agentOf(host), cluster.Snapshots{Batch: []cluster.Snapshot{{Host: host, Incarnation: 1, Sequence: seq, Inventory: inv, Load: load, Details: details}}})
 }
 
 // Beats lets both hosts publish for a while, a snapshot a second.
