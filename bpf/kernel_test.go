@@ -1,133 +1,31 @@
 package bpf
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
+	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) {
-	if os.Getenv("EVENKEEL_TEST_BURN") != "" {
-		burn()
-		return
-	}
-	os.Exit(m.Run())
-}
-
-// burn is a child process: on one CPU, its main thread alternates between
-// running and sleeping as told, until its stdin closes.
-func burn() {
-	runtime.LockOSThread()
-	var set unix.CPUSet
-	set.Set(0)
-	if err := unix.SchedSetaffinity(0, &set); err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
-	go func() { // a thread of its own, on the other CPUs, ends the process
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(0)
-	}()
-	sleep, _ := time.ParseDuration(os.Getenv("EVENKEEL_TEST_BURN"))
-	fmt.Println(unix.Gettid())
-	for {
-		for end := time.Now().Add(3 * time.Millisecond); time.Now().Before(end); {
-		}
-		if sleep > 0 {
-			time.Sleep(sleep)
-		}
-	}
-}
-
-// burner is such a child and its busy thread.
-type burner struct {
-	cmd   *exec.Cmd
-	stdin io.Closer
-	tid   int
-}
-
-func startBurner(t *testing.T, sleep time.Duration) *burner {
-	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "EVENKEEL_TEST_BURN="+sleep.String())
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	tid, convErr := strconv.Atoi(strings.TrimSpace(line))
-	if err := errors.Join(err, convErr); err != nil {
-		t.Fatal(err)
-	}
-	b := &burner{cmd, stdin, tid}
-	t.Cleanup(b.stop)
-	return b
-}
-
-func (b *burner) stop() {
-	_ = b.stdin.Close()
-	b.thaw() // a stopped process does not see its stdin close
-	_ = b.cmd.Wait()
-}
-
-// freeze stops the process and waits until its thread is off the CPU, so that
-// the kernel's figures and ours can be read at the same standstill.
-func (b *burner) freeze(t *testing.T) {
-	t.Helper()
-	if err := b.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	for range 1000 {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/stat", b.cmd.Process.Pid, b.tid))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, rest, ok := strings.Cut(string(text), ") "); ok && strings.HasPrefix(rest, "T") {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Fatal("the process did not stop")
-}
-
-func (b *burner) thaw() { _ = b.cmd.Process.Signal(syscall.SIGCONT) }
-
 func (b *burner) target(vm string) Target {
-	return Target{VM: vm, PID: b.cmd.Process.Pid, Threads: threadsOf(b.cmd.Process.Pid, b.tid)}
+	return Target{VM: vm, PID: b.cmd.Process.Pid, Threads: threadsOf(b.cmd.Process.Pid, b.tids...)}
 }
 
-// threadsOf lists a process's threads, with vcpu as its vCPU 0.
-func threadsOf(pid, vcpu int) []Thread {
+// threadsOf lists a process's threads, with those named as its vCPUs.
+func threadsOf(pid int, vcpus ...int) []Thread {
 	dirs, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 	var out []Thread
 	for _, d := range dirs {
 		tid, _ := strconv.Atoi(filepath.Base(d))
-		th := Thread{TID: tid, Start: 1, VCPU: -1}
-		if tid == vcpu {
-			th.VCPU = 0
-		}
-		out = append(out, th)
+		out = append(out, Thread{TID: tid, Start: 1, VCPU: slices.Index(vcpus, tid)})
 	}
 	return out
 }
