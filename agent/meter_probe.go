@@ -17,6 +17,7 @@ type ProbeMeter struct {
 	probes *bpf.Probes
 	proc   procfs.Reader
 	uptime func() time.Duration
+	listed threads
 
 	mu      sync.Mutex
 	audited []int // threads of all vCPUs at the last reading
@@ -30,7 +31,7 @@ func OpenProbeMeter(proc procfs.Reader, uptime func() time.Duration) (*ProbeMete
 	if err != nil {
 		return nil, err
 	}
-	return &ProbeMeter{probes: probes, proc: proc, uptime: uptime}, nil
+	return &ProbeMeter{probes: probes, proc: proc, uptime: uptime, listed: threads{proc, map[int]*threadSet{}}}, nil
 }
 
 // Source is ebpf.
@@ -42,13 +43,14 @@ func (p *ProbeMeter) Close() error { return p.probes.Close() }
 // Follow makes these the VMs that are counted, with the threads that they
 // have now.
 func (p *ProbeMeter) Follow(guests []Guest) error {
-	here := make(map[string]bool, len(guests))
+	here, pids := make(map[string]bool, len(guests)), make(map[int]bool, len(guests))
 	var errs []error
 	for _, g := range guests {
 		if g.PID <= 0 {
 			errs = append(errs, fmt.Errorf("VM %s: its QEMU process was not found", g.Name))
 			continue
 		}
+		pids[g.PID] = true
 		threads, err := p.threads(g)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("VM %s: %w", g.Name, err))
@@ -59,6 +61,7 @@ func (p *ProbeMeter) Follow(guests []Guest) error {
 			errs = append(errs, fmt.Errorf("VM %s: %w", g.Name, err))
 		}
 	}
+	p.listed.keep(pids)
 	for _, vm := range p.probes.Tracked() {
 		if !here[vm] {
 			p.probes.Untrack(vm)
@@ -68,7 +71,7 @@ func (p *ProbeMeter) Follow(guests []Guest) error {
 }
 
 func (p *ProbeMeter) threads(g Guest) ([]bpf.Thread, error) {
-	list, err := p.proc.Threads(g.PID)
+	list, err := p.listed.of(g.PID, p.uptime())
 	if err != nil {
 		return nil, err
 	}
