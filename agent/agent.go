@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/evenkeel/evenkeel/agent/procfs"
 	"github.com/evenkeel/evenkeel/bpf"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
@@ -19,6 +20,7 @@ type Config struct {
 	Hypervisor Hypervisor
 	Meter      Meter
 	Busy       func() (ns uint64, err error) // time that the CPUs for VMs have been busy since boot
+	Proc       procfs.Reader
 	Uplink     Uplink
 	Journal    *Journal
 	Uptime     func() time.Duration // CLOCK_BOOTTIME
@@ -34,6 +36,7 @@ type Agent struct {
 
 	mu       sync.Mutex
 	guests   []Guest
+	arrivals arrivals
 	libvirt  error // why the last listing failed, nil if it did not
 	view     cluster.View
 	register *register
@@ -69,7 +72,7 @@ func New(cfg Config) *Agent {
 	a := &Agent{
 		cfg: cfg, log: cfg.Logger.With("part", "agent"),
 		register: newRegister(cfg.Member.Incarnation), relisted: make(chan struct{}, 1),
-		libvirt: ErrDisconnected,
+		libvirt: ErrDisconnected, arrivals: arrivals{proc: cfg.Proc},
 	}
 	a.live.Load.Source = cluster.SourceNone
 	a.exec = NewExecutor(ExecutorConfig{
@@ -198,6 +201,7 @@ func (a *Agent) list(ctx context.Context) {
 	}
 	slices.SortFunc(guests, func(x, y Guest) int { return cmp.Compare(x.UUID, y.UUID) })
 	a.guests = guests
+	a.arrivals.update(guests)
 	if a.register.update(guests, a.arriving) {
 		select {
 		case a.relisted <- struct{}{}:
@@ -278,6 +282,14 @@ func (a *Agent) facts(promise time.Duration) hostFacts {
 	return hostFacts{
 		cpus: a.cfg.Member.CPUs, memory: a.cfg.Member.Memory, inventory: a.register.now,
 		source: a.cfg.Meter.Source(), takenAt: a.cfg.Now(), nextIn: promise,
+		settling: func(vm string) bool { return a.arrivals.settling(vm, a.cfg.Uptime(), a.view.Settings.SettleIn()) },
+		task: func(pid int) string {
+			process, err := a.cfg.Proc.Process(pid)
+			if err != nil {
+				return "" // it has ended
+			}
+			return process.Comm
+		},
 	}
 }
 

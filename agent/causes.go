@@ -73,7 +73,7 @@ func culprits(then, now VMReading, whole uint64, task func(int) string) []cluste
 		if told.Share < cluster.Percent(1)/10 {
 			continue
 		}
-		if c.VM == "" && task != nil {
+		if c.VM == "" {
 			told.Task = comm(task(c.PID))
 		}
 		if told.VM == "" && told.Task == "" {

@@ -77,7 +77,7 @@ func (w *window) load(f hostFacts) cluster.Load {
 		if !ok {
 			continue
 		}
-		v.Settling = f.settling != nil && f.settling(vm.UUID)
+		v.Settling = f.settling(vm.UUID)
 		l.VMs = append(l.VMs, v)
 		sum.add(t)
 		l.StealMax = max(l.StealMax, v.StealMax)
