@@ -42,15 +42,15 @@ type schedEkCpu struct {
 		_    structs.HostLayout
 		From uint64
 		To   uint64
-		Ns   [8]uint64
-		Who  [8]uint32
+		Ns   [16]uint64
+		Who  [16]uint32
 	}
 	Coarse [64]struct {
 		_    structs.HostLayout
 		From uint64
 		To   uint64
-		Ns   [8]uint64
-		Who  [8]uint32
+		Ns   [16]uint64
+		Who  [16]uint32
 	}
 }
 

@@ -119,7 +119,7 @@ func startBurner(t *testing.T, sleep time.Duration) *burner {
 func startWorker(t *testing.T, work string, sleep time.Duration, cpus ...int) *burner {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "EVENKEEL_TEST_WORKER="+work, "EVENKEEL_TEST_SLEEP="+sleep.String(), "GODEBUG=asyncpreemptoff=1")
+	cmd.Env = append(os.Environ(), "EVENKEEL_TEST_WORKER="+work, "EVENKEEL_TEST_SLEEP="+sleep.String(), "GOMAXPROCS=4")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@
 #define EK_COARSE 64
 #define EK_FINE_NS (1ULL << 20)	  /* 1.05 ms: fine bins reach back 67 ms at least */
 #define EK_COARSE_NS (1ULL << 26) /* 67 ms: coarse ones 4.3 s */
-#define EK_BIN_CELLS 8
+#define EK_BIN_CELLS 16
 
 /* A slice begins where the one before it ends. */
 struct ek_slice {
