@@ -21,6 +21,7 @@ import (
 // EVENKEEL_TEST_WORKER.
 const (
 	workBurn = "burn" // its thread runs for 3 ms and sleeps for EVENKEEL_TEST_SLEEP, by turns
+	workPair = "pair" // a thread on CPU 0 and one on CPU 1 run all the time
 	workPong = "pong" // two threads wake each other through pipes
 	workRun  = "runs" // new threads are born, run for a while and end
 )
@@ -40,6 +41,10 @@ func worker(work string) {
 	switch work {
 	case workBurn:
 		go onThread(func() { burn(3*time.Millisecond, sleep) })
+	case workPair:
+		for cpu := range 2 {
+			go onThread(func() { pin(cpu); burn(3*time.Millisecond, 0) })
+		}
 	case workPong:
 		a, b := pipe(), pipe()
 		go onThread(func() { pong(a[0], b[1]) })
@@ -65,6 +70,14 @@ func onThread(do func()) {
 	runtime.LockOSThread()
 	fmt.Println(unix.Gettid())
 	do()
+}
+
+func pin(cpu int) {
+	var set unix.CPUSet
+	set.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		os.Exit(1)
+	}
 }
 
 func burn(busy, sleep time.Duration) {
@@ -134,7 +147,7 @@ func startWorker(t *testing.T, work string, sleep time.Duration, cpus ...int) *b
 	b := &burner{cmd: cmd, stdin: stdin}
 	t.Cleanup(b.stop)
 	lines := bufio.NewReader(stdout)
-	for range map[string]int{workBurn: 1, workPong: 2, workRun: 1}[work] {
+	for range map[string]int{workBurn: 1, workPair: 2, workPong: 2, workRun: 1}[work] {
 		line, err := lines.ReadString('\n')
 		tid, convErr := strconv.Atoi(strings.TrimSpace(line))
 		if err := errors.Join(err, convErr); err != nil {
