@@ -20,6 +20,7 @@ type Config struct {
 	Hypervisor Hypervisor
 	Meter      Meter
 	Busy       func() (ns uint64, err error) // time that the CPUs for VMs have been busy since boot
+	Own        func() (ns uint64, err error) // time that this daemon has run
 	Proc       procfs.Reader
 	Uplink     Uplink
 	Journal    *Journal
@@ -255,13 +256,14 @@ func (a *Agent) sample() {
 	}
 	reading, err := a.cfg.Meter.Read()
 	busy, busyErr := a.cfg.Busy()
-	if err := errors.Join(err, busyErr); err != nil {
+	own, ownErr := a.cfg.Own()
+	if err := errors.Join(err, busyErr, ownErr); err != nil {
 		a.log.Error("sample", "err", err)
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.window.add(sample{reading, busy})
+	a.window.add(sample{reading, busy, own})
 	a.auditor.add(reading)
 	a.refresh(hotPromise)
 }

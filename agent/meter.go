@@ -23,6 +23,7 @@ type Meter interface {
 type Reading struct {
 	At   time.Duration // CLOCK_BOOTTIME
 	Lost uint64        // events dropped since the meter was opened
+	Cost bpf.Cost      // of the probe since it was loaded; zero without one
 	VMs  map[string]VMReading
 }
 

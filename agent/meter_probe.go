@@ -100,7 +100,7 @@ func (p *ProbeMeter) Read() (Reading, error) {
 		return Reading{}, err
 	}
 	after := p.kernelSums(due)
-	out := Reading{At: p.uptime(), Lost: r.Absurd + r.Foreign + r.Missed, VMs: make(map[string]VMReading, len(r.VMs))}
+	out := Reading{At: p.uptime(), Lost: r.Absurd + r.Foreign + r.Missed, Cost: r.Cost, VMs: make(map[string]VMReading, len(r.VMs))}
 	var threads []int
 	for id, vm := range r.VMs {
 		total := vm.Total()

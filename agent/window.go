@@ -20,6 +20,7 @@ const minWindow = 2 * time.Second
 type sample struct {
 	reading Reading
 	busyNS  uint64 // of the CPUs that VMs may use
+	ownNS   uint64 // that this daemon has run
 }
 
 // window keeps the samples of the last WindowLength.
@@ -66,6 +67,7 @@ func (w *window) load(f hostFacts) cluster.Load {
 	l.Window = last.reading.At - first.reading.At
 	l.Source = f.source
 	l.Lost = less(last.reading.Lost, first.reading.Lost)
+	l.Cost = cost(first, last, l.Window)
 	l.Use = min(perWall(less(last.busyNS, first.busyNS), l.Window), f.cpus)
 
 	var sum, settled totals
@@ -90,6 +92,16 @@ func (w *window) load(f hostFacts) cluster.Load {
 	l.Contention = ratio(settled.othersNS, settled.wallNS)
 	l.Overhead = max(l.Use-sum.use, 0)
 	return l
+}
+
+// cost is what measuring took between two samples: the probe, and the daemon
+// with all that it does.
+func cost(then, now sample, span time.Duration) cluster.MilliCPU {
+	var probe float64
+	if c := now.reading.Cost; c.Runs >= then.reading.Cost.Runs {
+		probe = c.Sub(then.reading.Cost).TotalNS()
+	}
+	return perWall(less(now.ownNS, then.ownNS)+uint64(max(probe, 0)), span)
 }
 
 // details tell of each VM what its figures do not; nil before there is a

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/evenkeel/evenkeel/bpf"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
@@ -19,7 +20,8 @@ func second(at time.Duration, n int, run, wait time.Duration) sample {
 		v := VCPUReading{TID: 100 + i, RunNS: uint64(run), WaitNS: uint64(wait)}
 		r.VMs[vmID(i)] = VMReading{Since: time.Unix(1, 0), VCPUs: []VCPUReading{v}}
 	}
-	return sample{r, uint64(run) * uint64(n)}
+	r.Cost = bpf.Cost{Runs: 1e6 * uint64(at/time.Second), Timed: 1000 * uint64(at/time.Second), TimedNS: 50_000 * uint64(at/time.Second)}
+	return sample{r, uint64(run) * uint64(n), 7 * uint64(time.Millisecond) * uint64(at/time.Second)}
 }
 
 func facts(n int) hostFacts {
@@ -43,6 +45,9 @@ func TestFourHungryVMsOnOneCPU(t *testing.T) {
 	l := w.load(facts(4))
 	if l.Window != 10*time.Second || l.Steal != 750_000 || l.StealMax != 750_000 || l.Use != 1000 || l.Overhead != 0 {
 		t.Errorf("host: %+v", l)
+	}
+	if l.Cost != 57 { // a million switches of 50 ns, and 7 ms of the daemon, a second
+		t.Errorf("cost %d, want 57", l.Cost)
 	}
 	if len(l.VMs) != 4 {
 		t.Fatalf("%d VMs", len(l.VMs))

@@ -137,7 +137,7 @@ func (h *host) measure() (closer func(), err error) {
 	}
 	meter := openMeter(proc, h.log)
 	h.agent = agent.New(agent.Config{
-		Member: h.member, Hypervisor: hypervisor, Meter: meter, Busy: busy(proc, cpus), Proc: proc, Uplink: h.uplink, Journal: journal,
+		Member: h.member, Hypervisor: hypervisor, Meter: meter, Busy: busy(proc, cpus), Own: own, Proc: proc, Uplink: h.uplink, Journal: journal,
 		Uptime: uptime, Now: time.Now, Logger: h.log,
 	})
 	return func() {

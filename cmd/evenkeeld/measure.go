@@ -65,6 +65,15 @@ func busy(proc procfs.Reader, cpus procfs.CPUs) func() (uint64, error) {
 	}
 }
 
+// own is the time that this process has run.
+func own() (uint64, error) {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
+		return 0, fmt.Errorf("the daemon's own CPU time: %w", err)
+	}
+	return uint64(t.Nano()), nil
+}
+
 // openMeter prefers the probe; without it the kernel's sums remain.
 func openMeter(proc procfs.Reader, log *slog.Logger) agent.Meter {
 	m, err := agent.OpenProbeMeter(proc, uptime)
