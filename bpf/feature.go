@@ -61,11 +61,27 @@ func missedFeature(spec *btf.Spec) Feature {
 	return Feature{Name: FeatureMissed, Why: "the kernel has no bpf_prog_info.recursion_misses (5.12 and newer)"}
 }
 
-// has says whether the kernel's struct has a member.
+// has says whether the kernel's struct has a member, of its own or in a union
+// or struct without a name.
 func has(spec *btf.Spec, typ, member string) bool {
 	var s *btf.Struct
 	if err := spec.TypeByName(typ, &s); err != nil {
 		return false
 	}
-	return slices.ContainsFunc(s.Members, func(m btf.Member) bool { return m.Name == member })
+	return hasMember(s.Members, member)
+}
+
+func hasMember(members []btf.Member, name string) bool {
+	return slices.ContainsFunc(members, func(m btf.Member) bool {
+		if m.Name != "" {
+			return m.Name == name
+		}
+		switch in := btf.UnderlyingType(m.Type).(type) {
+		case *btf.Struct:
+			return hasMember(in.Members, name)
+		case *btf.Union:
+			return hasMember(in.Members, name)
+		}
+		return false
+	})
 }
