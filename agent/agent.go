@@ -22,6 +22,7 @@ type Config struct {
 	Busy       func() (ns uint64, err error) // time that the CPUs for VMs have been busy since boot
 	Own        func() (ns uint64, err error) // time that this daemon has run
 	Proc       procfs.Reader
+	Block      BlockMeter // nil: the kernel does not count block I/O
 	Uplink     Uplink
 	Journal    *Journal
 	Uptime     func() time.Duration // CLOCK_BOOTTIME
@@ -43,6 +44,7 @@ type Agent struct {
 	register *register
 	window   window
 	auditor  auditor
+	gathered gatherings
 	live     Live
 	relisted chan struct{}
 	detailed detailed
@@ -90,6 +92,7 @@ func (a *Agent) Run(ctx context.Context) {
 	wg.Go(func() { a.watchGuests(ctx) })
 	wg.Go(func() { a.relay(ctx, views) })
 	wg.Go(func() { a.exec.Serve(ctx, views) })
+	wg.Go(func() { a.gather(ctx) })
 	a.measure(ctx)
 	wg.Wait()
 }
@@ -330,7 +333,7 @@ func (a *Agent) snapshot(seq uint64, hot bool) cluster.Snapshot {
 	}
 	now, revision := a.cfg.Uptime(), a.register.now.Revision
 	if now-a.detailed.at >= every || a.detailed.inventory != revision {
-		if s.Details = a.window.details(a.facts(promise)); s.Details != nil {
+		if s.Details = a.window.details(&a.gathered, a.facts(promise)); s.Details != nil {
 			a.detailed = detailed{now, revision}
 		}
 	}

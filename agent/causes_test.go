@@ -41,7 +41,7 @@ func TestQuotaIsNoContention(t *testing.T) {
 	if l.Steal != 700_000 || l.Contention != 100_000 || l.ContentionMax != 100_000 || l.Pain() != 100_000 {
 		t.Errorf("host: steal %v, contention %v, worst %v", l.Steal, l.Contention, l.ContentionMax)
 	}
-	if d, ok := w.details(facts(1)).VM(0); !ok || d.Waits.Quota != 600 || d.Waits.VMs != 100 {
+	if d, ok := w.details(&gatherings{}, facts(1)).VM(0); !ok || d.Waits.Quota != 600 || d.Waits.VMs != 100 {
 		t.Errorf("detail: %+v", d)
 	}
 }
@@ -55,7 +55,7 @@ func TestWithoutCausesAllWaitIsContention(t *testing.T) {
 	if v := l.VMs[0]; v.Contention != 700_000 || v.Demand != 1000 {
 		t.Errorf("%+v", v)
 	}
-	if d, ok := w.details(f).VM(0); !ok || d.Waits != nil || d.Culprits != nil {
+	if d, ok := w.details(&gatherings{}, f).VM(0); !ok || d.Waits != nil || d.Culprits != nil {
 		t.Errorf("details: %+v", d)
 	}
 }
@@ -68,7 +68,7 @@ func TestStarvingVCPUSuffers(t *testing.T) {
 	if v := l.VMs[0]; v.Steal != cluster.Whole || v.Contention != cluster.Whole || v.Demand != 1000 {
 		t.Errorf("%+v", v)
 	}
-	if d, _ := w.details(facts(1)).VM(0); d.Waits == nil || d.Waits.Unattributed != 1000 {
+	if d, _ := w.details(&gatherings{}, facts(1)).VM(0); d.Waits == nil || d.Waits.Unattributed != 1000 {
 		t.Errorf("%+v", d.Waits)
 	}
 }
@@ -97,7 +97,7 @@ func TestOpenThrottlingIsQuota(t *testing.T) {
 	if v := l.VMs[0]; v.Steal != cluster.Whole || v.Contention != 100_000 {
 		t.Errorf("%+v", v)
 	}
-	if d, _ := w.details(facts(1)).VM(0); d.Waits.Quota != 900 || d.Waits.Unattributed != 100 {
+	if d, _ := w.details(&gatherings{}, facts(1)).VM(0); d.Waits.Quota != 900 || d.Waits.Unattributed != 100 {
 		t.Errorf("%+v", d.Waits)
 	}
 }
@@ -116,7 +116,7 @@ func TestCulpritsOfTheWindow(t *testing.T) {
 	})
 	f := facts(1)
 	f.task = func(pid int) string { return map[int]string{30: "cc1", 31: "cc1"}[pid] }
-	d, _ := w.details(f).VM(0)
+	d, _ := w.details(&gatherings{}, f).VM(0)
 	want := []cluster.Culprit{{VM: vmID(7), Share: 500_000}, {VM: vmID(8), Share: 250_000}, {Task: "cc1", Share: 200_000}}
 	if !slices.Equal(d.Culprits, want) {
 		t.Errorf("culprits %+v\nwant %+v", d.Culprits, want)
@@ -131,7 +131,7 @@ func TestFewCulpritsAreNamed(t *testing.T) {
 			v.Culprits = append(v.Culprits, bpf.Culprit{VM: vmID(20 - n), WaitNS: 100 * ms * s})
 		}
 	})
-	d, _ := w.details(facts(1)).VM(0)
+	d, _ := w.details(&gatherings{}, facts(1)).VM(0)
 	if len(d.Culprits) != cluster.MaxCulprits || d.Culprits[0].VM != vmID(12) || d.Culprits[3].VM != vmID(15) {
 		t.Errorf("%+v", d.Culprits)
 	}
@@ -173,7 +173,7 @@ func TestFiguresPassTheBounds(t *testing.T) {
 	if l.Contention > cluster.Whole || l.VMs[0].Contention > cluster.Whole {
 		t.Errorf("%+v", l)
 	}
-	for _, c := range w.details(f).VMs[0].Culprits {
+	for _, c := range w.details(&gatherings{}, f).VMs[0].Culprits {
 		if c.Share > cluster.Whole || len(c.Task) > 16 {
 			t.Errorf("%+v", c)
 		}

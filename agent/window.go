@@ -106,18 +106,19 @@ func cost(then, now sample, span time.Duration) cluster.MilliCPU {
 
 // details tell of each VM what its figures do not; nil before there is a
 // window.
-func (w *window) details(f hostFacts) *cluster.Details {
+func (w *window) details(g *gatherings, f hostFacts) *cluster.Details {
 	n := len(w.samples)
 	if n < 2 {
 		return nil
 	}
-	out := &cluster.Details{Window: w.samples[n-1].reading.At - w.samples[0].reading.At, Inventory: f.inventory.Revision}
+	out := &cluster.Details{Vitals: g.span(), Window: w.samples[n-1].reading.At - w.samples[0].reading.At, Inventory: f.inventory.Revision}
 	for _, vm := range f.inventory.VMs {
 		if vm.Incoming || vm.Run != cluster.RunRunning {
 			continue
 		}
 		d := cluster.Detail{Slot: vm.Slot}
 		w.whoIsToBlame(&d, vm.UUID, f)
+		g.tell(&d, vm.UUID)
 		out.VMs = append(out.VMs, d)
 	}
 	return out

@@ -29,7 +29,7 @@ func samples() []Body {
 	snapshot.Load.Contention, snapshot.Load.ContentionMax, snapshot.Load.Cost, snapshot.Load.Interrupts = 700_000, 700_000, 12, 7
 	snapshot.Load.Pressure = &Pressure{1, 2, 3, 4, 5}
 	snapshot.Load.VMs[0].Settling, snapshot.Load.VMs[0].Poller = true, true
-	snapshot.Details = &Details{10 * time.Second, 1, []Detail{fullDetail()}}
+	snapshot.Details = &Details{10 * time.Second, 15 * time.Second, 1, []Detail{fullDetail()}}
 	snapshot.Inventory.VMs[0].Incoming, snapshot.Inventory.VMs[0].Migrating, snapshot.Inventory.VMs[0].Persistent = true, true, true
 	member := testHost(hv1)
 	member.MigrationAddress, member.Lab, member.JoinedAt = "10.0.0.1", true, epoch

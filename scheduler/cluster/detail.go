@@ -10,7 +10,8 @@ import (
 // needs. They are larger than those, so they travel less often, and the State
 // keeps only the newest of each host.
 type Details struct {
-	Window    time.Duration `json:"window"`    // that they speak of
+	Window    time.Duration `json:"window"`    // that waits and culprits speak of
+	Vitals    time.Duration `json:"vitals"`    // that block, memory and network speak of; 0: there are none yet
 	Inventory uint64        `json:"inventory"` // revision that the slots refer to
 	VMs       []Detail      `json:"vms"`       // sorted by slot
 }
@@ -127,13 +128,13 @@ func (d *Details) VM(slot uint32) (Detail, bool) {
 }
 
 // Detail returns what is known of the VM in a slot beyond its figures, and
-// over how long. Details of another set of VMs are not believed.
-func (h Host) Detail(slot uint32) (d Detail, window time.Duration, ok bool) {
+// the window of its vitals. Details of another set of VMs are not believed.
+func (h Host) Detail(slot uint32) (d Detail, vitals time.Duration, ok bool) {
 	if h.Details == nil || h.Details.Inventory != h.Inventory.Revision {
 		return Detail{}, 0, false
 	}
 	d, ok = h.Details.VM(slot)
-	return d, h.Details.Window, ok
+	return d, h.Details.Vitals, ok
 }
 
 const maxTask = 16 // TASK_COMM_LEN
@@ -144,8 +145,8 @@ func (ds *Details) check(host string) error {
 		return nil
 	case len(ds.VMs) > MaxVMsPerHost:
 		return refuse(CodeTooMany, "host %s: details of %d VMs, at most %d", host, len(ds.VMs), MaxVMsPerHost)
-	case ds.Window <= 0 || ds.Window > maxWindow:
-		return refuse(CodeAbsurdFigure, "host %s: details of a window of %v", host, ds.Window)
+	case ds.Window <= 0 || ds.Window > maxWindow || ds.Vitals < 0 || ds.Vitals > maxWindow:
+		return refuse(CodeAbsurdFigure, "host %s: details of windows of %v and %v", host, ds.Window, ds.Vitals)
 	}
 	for i, d := range ds.VMs {
 		if i > 0 && d.Slot <= ds.VMs[i-1].Slot || d.Slot >= MaxSlot {

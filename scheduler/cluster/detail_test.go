@@ -58,8 +58,10 @@ func TestDetailsThatCannotBe(t *testing.T) {
 	if detailsOf(make([]Detail, MaxVMsPerHost+1)...).check("hv1") == nil {
 		t.Error("details without end: accepted")
 	}
-	if endless := (&Details{Window: time.Hour}); endless.check("hv1") == nil || (&Details{}).check("hv1") == nil {
-		t.Error("an impossible window: accepted")
+	for _, windows := range [][2]time.Duration{{0, 0}, {-1, 0}, {time.Hour, 0}, {time.Second, -1}, {time.Second, time.Hour}} {
+		if (&Details{Window: windows[0], Vitals: windows[1]}).check("hv1") == nil {
+			t.Errorf("windows of %v: accepted", windows)
+		}
 	}
 	snap := Snapshot{Host: hv1, Incarnation: 1, Sequence: 1, Load: testLoad(epoch), Details: detailsOf(Detail{Slot: MaxSlot})}
 	if snap.check() == nil {
@@ -67,7 +69,7 @@ func TestDetailsThatCannotBe(t *testing.T) {
 	}
 }
 
-func detailsOf(vms ...Detail) *Details { return &Details{10 * time.Second, 1, vms} }
+func detailsOf(vms ...Detail) *Details { return &Details{9 * time.Second, 10 * time.Second, 1, vms} }
 
 // Details are kept until the host sends newer ones, and are believed only of
 // the VMs that they were measured on.

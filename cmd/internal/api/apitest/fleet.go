@@ -106,7 +106,7 @@ func (f *Fleet) Beat(host string, guests ...Guest) {
 		CPUs: 2000, Use: 100, Overhead: 100, Memory: 8 * cluster.GiB,
 	}
 	inv := &cluster.Inventory{Revision: seq}
-	details := &cluster.Details{Window: load.Window, Inventory: seq}
+	details := &cluster.Details{Window: load.Window, Vitals: load.Window, Inventory: seq}
 	for i, g := range guests {
 		inv.VMs = append(inv.VMs, cluster.VM{
 			Slot: uint32(i), UUID: g.UUID, Name: g.Name, VCPUs: 1, MaxMemory: cluster.GiB, Run: cluster.RunRunning,

@@ -1,0 +1,66 @@
+package agent
+
+import (
+	"slices"
+	"time"
+
+	"github.com/evenkeel/evenkeel/bpf"
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
+
+// vitals are one VM's slower counters: what takes a look at many files, or a
+// question to libvirt, and is asked every few seconds only.
+type vitals struct {
+	block *bpf.BlockVM // nil: not counted in the kernel
+}
+
+// gathering is all VMs' vitals at one moment.
+type gathering struct {
+	at  time.Duration // CLOCK_BOOTTIME
+	vms map[string]vitals
+}
+
+const (
+	gatherEvery = 5 * time.Second
+	// vitalsWindow is how far back their figures reach; old gatherings go.
+	vitalsWindow = 15 * time.Second
+)
+
+// gatherings keeps the last few, oldest first.
+type gatherings struct{ list []gathering }
+
+// add appends one. A clock that ran backwards or a long gap begins anew.
+func (g *gatherings) add(next gathering) {
+	if n := len(g.list); n > 0 {
+		if gap := next.at - g.list[n-1].at; gap <= 0 || gap > 2*vitalsWindow {
+			g.list = nil
+		}
+	}
+	g.list = append(g.list, next)
+	for len(g.list) > 2 && next.at-g.list[1].at >= vitalsWindow {
+		g.list = slices.Delete(g.list, 0, 1)
+	}
+}
+
+// span is how long the window is, 0 before there is one.
+func (g *gatherings) span() time.Duration {
+	if n := len(g.list); n >= 2 {
+		return g.list[n-1].at - g.list[0].at
+	}
+	return 0
+}
+
+// tell adds what the vitals say of a VM within the window; one that was not
+// there at both ends has none.
+func (g *gatherings) tell(d *cluster.Detail, vm string) {
+	n := len(g.list)
+	if n < 2 {
+		return
+	}
+	then, was := g.list[0].vms[vm]
+	now, is := g.list[n-1].vms[vm]
+	if !was || !is {
+		return
+	}
+	d.Block = deviceBlock(then, now)
+}
