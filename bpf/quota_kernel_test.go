@@ -54,9 +54,45 @@ func (g group) write(t *testing.T, file, text string) {
 // child makes a group below, and removes it in the end.
 func (g group) child(t *testing.T, name string) group {
 	t.Helper()
+	c := g.mkdir(t, name)
 	if g.v2 {
 		g.write(t, "cgroup.subtree_control", "+cpu")
 	}
+	return c
+}
+
+// leaf makes a group below for threads of a process that is in this one.
+func (g group) leaf(t *testing.T, name string) group {
+	t.Helper()
+	c := g.mkdir(t, name)
+	if g.v2 {
+		c.write(t, "cgroup.type", "threaded")
+		g.write(t, "cgroup.subtree_control", "+cpu")
+	}
+	return c
+}
+
+func (g group) addThread(t *testing.T, tid int) {
+	t.Helper()
+	file := "tasks"
+	if g.v2 {
+		file = "cgroup.threads"
+	}
+	g.write(t, file, strconv.Itoa(tid))
+}
+
+// weigh gives the group eight times the weight of another.
+func (g group) weigh(t *testing.T) {
+	t.Helper()
+	if g.v2 {
+		g.write(t, "cpu.weight", "800")
+		return
+	}
+	g.write(t, "cpu.shares", "8192")
+}
+
+func (g group) mkdir(t *testing.T, name string) group {
+	t.Helper()
 	c := group{filepath.Join(g.dir, name), g.v2}
 	if err := os.Mkdir(c.dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -174,19 +210,16 @@ func checkQuota(t *testing.T, p *Probes, c Counters, truth uint64) {
 // them: the quota stands at the parent.
 func TestQuotaOfTwoThreads(t *testing.T) {
 	p := open(t)
-	g := cpuGroups(t)
-	if g.v2 {
-		lacking(t, "threads of one process in groups of their own are tried on cgroup v1 alone")
-	}
-	parent := g.child(t, "evenkeel-test-two")
+	parent := cpuGroups(t).child(t, "evenkeel-test-two")
 	parent.limit(t, 80*time.Millisecond)
-	parent.write(t, "cpu.shares", "8192") // else the outsider leaves it next to nothing, and no quota to exhaust
-	leaves := []group{parent.child(t, "vcpu0"), parent.child(t, "vcpu1")}
+	parent.weigh(t) // else the outsider leaves it next to nothing, and no quota to exhaust
+	leaves := []group{parent.leaf(t, "vcpu0"), parent.leaf(t, "vcpu1")}
 	var f fleet
 	f.add(t, p, "pair", startWorker(t, workPair, 0, 0, 1))
 	f.add(t, p, "outsider", startWorker(t, workBurn, 0, 1))
+	parent.add(t, f.procs[0].cmd.Process.Pid)
 	for i, tid := range f.procs[0].tids {
-		leaves[i].write(t, "tasks", strconv.Itoa(tid))
+		leaves[i].addThread(t, tid)
 	}
 	local := quotaIsOn(t, p)
 	truth := func() (sum uint64, each [2]uint64) {
@@ -206,8 +239,12 @@ func TestQuotaOfTwoThreads(t *testing.T) {
 	r1 := r.VMs["pair"]
 	sum1, each1 := truth()
 	total := since(r1, r0)
+	t.Logf("missed %d, runs missed %d", r.Missed, r.Cost.Missed)
 	t.Logf("the group was throttled for %d ns: %s", sum1-sum0, shares(total))
-	checkQuota(t, p, total, sum1-sum0)
+	// The parent's account runs on while none of the vCPUs wants to run.
+	if got := total.Causes[CauseQuota]; share(got, sum1-sum0) > 1.03 {
+		t.Errorf("throttled %d ns, the whole group %d ns", got, sum1-sum0)
+	}
 	for i := range leaves {
 		a, b := r1.VCPUs[i].Counters, r0.VCPUs[i].Counters
 		for c := range a.Causes {

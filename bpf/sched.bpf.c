@@ -97,8 +97,9 @@ static __always_inline __u32 name(struct task_struct *p, struct ek_thread *t)
  * stands at its beginning: a run queue is throttled when its thread leaves the
  * CPU or wakes up, and whatever follows is contention. A thread that left
  * runnable and moved once waited on the CPU that it left before. */
-static __always_inline void split(struct task_struct *p, struct ek_thread *t, __u32 slot, struct ek_cpu *c, __u32 cpu,
-				  __u64 d, __u64 w, __u64 now, bool whole)
+static __always_inline void split(struct task_struct *p, struct ek_thread *t, __u32 slot,
+				  struct ek_cpu *c, __u32 cpu, __u64 d, __u64 w, __u64 now,
+				  bool whole)
 {
 	__u64 quota = ek_throttled_since(t, p->se.cfs_rq, now, d), elsewhere = d - w, start;
 	__u32 moves = (__u32)p->se.nr_migrations - t->moves, level = c->level;
@@ -136,15 +137,37 @@ static __always_inline void split(struct task_struct *p, struct ek_thread *t, __
 		ek_walk(slot, cpu, now - w, now);
 }
 
+/* Counts n waits of d together, missed of which ended in a switch that this was
+ * not called for. The sum heals itself at the next switch, and so does the
+ * count; of such waits only the mean length is known, and each is counted with
+ * that. */
+static __always_inline void count_waits(struct ek_thread *t, __u64 d, __u32 n, __u32 missed)
+{
+	__u32 bucket;
+
+	/* Before the first one it may have switched between user space's look at
+	 * its account and the table's pointing here. */
+	if (missed && t->seen & SEEN_HERE)
+		ek_drop(EK_LOST_MISSED, missed);
+	t->seen |= SEEN_HERE;
+	t->waits += n;
+	if (n > 1)
+		d /= n;
+	bucket = ek_bucket(d) & (EK_BUCKET_CELLS - 1);
+	/* The 6.1 verifier forgets the bound over an add; keep it in sight. */
+	asm volatile("" : "+r"(bucket));
+	t->latency[bucket & (EK_BUCKET_CELLS - 1)] += n;
+}
+
 /* The kernel adds the wait that ends here to run_delay only after this
  * tracepoint, so it is completed from last_queued, on the same clock. What a
  * wait gathered on other run queues is in run_delay already: a wait that moves
  * between CPUs stays one wait, and the sum stays the kernel's. */
-static __always_inline void switch_in(struct task_struct *p, struct ek_thread *t, __u32 slot, struct ek_cpu *c, __u32 cpu,
-				      __u64 now)
+static __always_inline void switch_in(struct task_struct *p, struct ek_thread *t, __u32 slot,
+				      struct ek_cpu *c, __u32 cpu, __u64 now)
 {
 	__u64 delay = p->sched_info.run_delay, queued = p->sched_info.last_queued, d, w;
-	__u32 bucket, count = p->sched_info.pcount, n;
+	__u32 count = p->sched_info.pcount, n;
 
 	if (!(t->seen & SEEN_WAIT)) {
 		t->accounted = delay;
@@ -164,35 +187,43 @@ static __always_inline void switch_in(struct task_struct *p, struct ek_thread *t
 		ek_drop(EK_LOST_ABSURD, 1);
 		return;
 	}
-	/* A switch may pass without the tracepoint being called. The sum heals
-	 * itself, and so does the count; of such waits only the mean length is
-	 * known, and each is counted with that. */
 	n = count + 1 - t->pcount;
 	t->pcount = count + 1;
-	t->waits += n;
 	if (d) {
 		t->wait_ns += d;
 		split(p, t, slot, c, cpu, d, w < d ? w : d, now, n == 1);
 	}
-	if (n > 1) {
-		/* Before the first one it may have switched between user space's
-		 * look at its account and the table's pointing here. */
-		if (t->seen & SEEN_HERE)
-			ek_drop(EK_LOST_MISSED, n - 1);
-		d /= n;
-	}
-	t->seen |= SEEN_HERE;
-	bucket = ek_bucket(d) & (EK_BUCKET_CELLS - 1);
-	/* The 6.1 verifier forgets the bound over an add; keep it in sight. */
-	asm volatile("" : "+r"(bucket));
-	t->latency[bucket & (EK_BUCKET_CELLS - 1)] += n;
+	count_waits(t, d, n, n - 1);
 }
 
-static __always_inline void switch_out(struct task_struct *p, struct ek_thread *t, __u32 cpu, __u64 now)
+/* A thread that leaves the CPU came without our seeing it: the wait before is
+ * made good for, as far as that can be told. */
+static __always_inline void came_unseen(struct task_struct *p, struct ek_thread *t, __u64 now)
+{
+	__u64 delay = p->sched_info.run_delay, d = delay - t->accounted, quota;
+	__u32 count = p->sched_info.pcount, n = count - t->pcount;
+
+	t->accounted = delay;
+	t->pcount = count;
+	if ((__s64)d < 0 || d > EK_ABSURD_NS) {
+		ek_drop(EK_LOST_ABSURD, 1);
+		return;
+	}
+	quota = ek_throttled_since(t, p->se.cfs_rq, now, d);
+	t->wait_ns += d;
+	t->split[EK_QUOTA] += quota;
+	t->split[EK_UNATTRIBUTED] += d - quota;
+	count_waits(t, d, n, n);
+}
+
+static __always_inline void switch_out(struct task_struct *p, struct ek_thread *t, __u32 cpu,
+				       __u64 now)
 {
 	__u64 exec = p->se.sum_exec_runtime, d;
 	struct cfs_rq *q = p->se.cfs_rq;
 
+	if (t->seen & SEEN_WAIT && (__u32)p->sched_info.pcount != t->pcount)
+		came_unseen(p, t, now);
 	t->out_at = ek_task_runnable(p) ? now : 0;
 	t->out_cpu = cpu;
 	t->moves = p->se.nr_migrations;
@@ -214,7 +245,8 @@ static __always_inline void switch_out(struct task_struct *p, struct ek_thread *
 	t->run_ns += d;
 }
 
-static __always_inline void switched(struct task_struct *prev, struct task_struct *next, struct ek_cpu *c, __u32 cpu)
+static __always_inline void switched(struct task_struct *prev, struct task_struct *next,
+				     struct ek_cpu *c, __u32 cpu)
 {
 	__u64 now = ek_rq_clock(next);
 	struct ek_thread *t;

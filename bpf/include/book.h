@@ -45,9 +45,9 @@ struct ek_cpu {
 	__u64 timed_ns;
 	enum ek_level level; /* user space writes it */
 	__u32 pid;	     /* who runs now, by the last switch: its thread id, */
-	__u32 who;   /* its name */
-	__u32 slot;  /* and its slot, 0 if it is untracked */
-	__u32 head;  /* slices written */
+	__u32 who;	     /* its name */
+	__u32 slot;	     /* and its slot, 0 if it is untracked */
+	__u32 head;	     /* slices written */
 	__u32 fine_at;
 	__u32 coarse_at;
 	__u32 gap; /* the book was not kept since the last slice */

@@ -22,7 +22,8 @@ static __always_inline __u64 ek_throttled(struct cfs_rq *q, __u64 now)
 
 /* Throttling since a thread left its group's run queue, at most limit. On
  * another run queue than that it is not known when the throttling began. */
-static __always_inline __u64 ek_throttled_since(struct ek_thread *t, struct cfs_rq *q, __u64 now, __u64 limit)
+static __always_inline __u64 ek_throttled_since(struct ek_thread *t, struct cfs_rq *q, __u64 now,
+						__u64 limit)
 {
 	__u64 grown;
 

@@ -109,7 +109,8 @@ __noinline int ek_walk(__u32 slot, __u32 cpu, __u64 from, __u64 to)
 	for (i = 1; i <= EK_SLICES && hi > from; i++) {
 		struct ek_slice *s = &c->slices[(head - i) & (EK_SLICES - 1)];
 
-		start = i < EK_SLICES ? c->slices[(head - i - 1) & (EK_SLICES - 1)].to : ek_book_fine(c)->to;
+		start = i < EK_SLICES ? c->slices[(head - i - 1) & (EK_SLICES - 1)].to
+				      : ek_book_fine(c)->to;
 		if (start >= hi)
 			continue;
 		if (start < from)

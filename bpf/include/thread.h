@@ -40,8 +40,8 @@ struct ek_thread {
 	__u64 split[EK_CAUSE_CELLS]; /* wait_ns by cause */
 	struct ek_host hosts[EK_HOSTS];
 	__u32 tid;
-	__u32 tgid;   /* whose thread user space means: a reused id is not it */
-	__u32 seen;   /* accounted and exec hold a baseline: 1 wait, 2 run; 4: was switched in here */
+	__u32 tgid; /* whose thread user space means: a reused id is not it */
+	__u32 seen; /* accounted and exec hold a baseline: 1 wait, 2 run; 4: was switched in here */
 	__u32 pcount; /* the kernel's count of waits, up to which waits was brought */
 	__u32 who;    /* its name in the books: see who.h */
 	__u32 out_cpu;
