@@ -23,6 +23,7 @@ type Config struct {
 	Own        func() (ns uint64, err error) // time that this daemon has run
 	Proc       procfs.Reader
 	Block      BlockMeter // nil: the kernel does not count block I/O
+	Disks      Disks
 	Uplink     Uplink
 	Journal    *Journal
 	Uptime     func() time.Duration // CLOCK_BOOTTIME

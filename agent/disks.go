@@ -3,10 +3,8 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/evenkeel/evenkeel/bpf"
-	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
 // BlockMeter counts the VMs' block I/O in the kernel.
@@ -58,31 +56,4 @@ func (p *ProbeBlockMeter) Follow(guests []Guest) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// deviceBlock is what a VM's requests to the host's block layer did between two
-// gatherings, nil if nothing counted them.
-func deviceBlock(then, now vitals) *cluster.Block {
-	t, n := then.block, now.block
-	if t == nil || n == nil || !t.Since.Equal(n.Since) || n.By == bpf.ByNobody {
-		return nil
-	}
-	return &cluster.Block{
-		Layer: cluster.LayerDevice, Backend: cluster.BackendUnknown,
-		Read:  deviceFigures(t.Ops[bpf.Read], n.Ops[bpf.Read]),
-		Write: deviceFigures(t.Ops[bpf.Write], n.Ops[bpf.Write]),
-		Flush: deviceFigures(t.Ops[bpf.Flush], n.Ops[bpf.Flush]),
-	}
-}
-
-// deviceFigures are one operation's between two readings of the kernel's block
-// layer.
-func deviceFigures(then, now bpf.BlockCounters) cluster.BlockFigures {
-	d := now.Sub(then)
-	f := cluster.BlockFigures{Requests: d.Requests, Bytes: d.Bytes, Errors: d.Errors}
-	if n := d.Device.Count(); n > 0 {
-		f.Queue, f.Device = time.Duration(d.QueueNS/n), time.Duration(d.DeviceNS/n)
-		f.P99 = d.Device.Quantile(0.99)
-	}
-	return f
 }

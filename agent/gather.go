@@ -10,7 +10,7 @@ func (a *Agent) gather(ctx context.Context) {
 	ticker := time.NewTicker(gatherEvery)
 	defer ticker.Stop()
 	for {
-		a.gatherOnce()
+		a.gatherOnce(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -19,7 +19,7 @@ func (a *Agent) gather(ctx context.Context) {
 	}
 }
 
-func (a *Agent) gatherOnce() {
+func (a *Agent) gatherOnce(ctx context.Context) {
 	a.mu.Lock()
 	guests := a.guests
 	a.mu.Unlock()
@@ -28,6 +28,7 @@ func (a *Agent) gatherOnce() {
 		next.vms[g.UUID] = vitals{}
 	}
 	a.gatherBlock(guests, next)
+	a.gatherDisks(ctx, next)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.gathered.add(next)
@@ -49,6 +50,24 @@ func (a *Agent) gatherBlock(guests []Guest, into gathering) {
 	for id, vm := range r.VMs {
 		if v, here := into.vms[id]; here {
 			v.block = &vm
+			into.vms[id] = v
+		}
+	}
+}
+
+// gatherDisks asks libvirt what the guests saw of their disks. A VM of which
+// nothing is known stays without figures.
+func (a *Agent) gatherDisks(ctx context.Context, into gathering) {
+	ctx, cancel := context.WithTimeout(ctx, gatherEvery)
+	defer cancel()
+	disks, err := a.cfg.Disks.Stats(ctx)
+	if err != nil {
+		a.log.Debug("disks' statistics", "err", err)
+		return
+	}
+	for id, list := range disks {
+		if v, here := into.vms[id]; here {
+			v.disks = list
 			into.vms[id] = v
 		}
 	}

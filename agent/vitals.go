@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -12,6 +13,13 @@ import (
 // question to libvirt, and is asked every few seconds only.
 type vitals struct {
 	block *bpf.BlockVM // nil: not counted in the kernel
+	disks []DiskStats  // as libvirt tells; none: no disks, or no answer
+}
+
+// Disks tells what guests see of their disks.
+type Disks interface {
+	// Stats returns the disks of all active VMs, by UUID.
+	Stats(ctx context.Context) (map[string][]DiskStats, error)
 }
 
 // gathering is all VMs' vitals at one moment.
@@ -62,5 +70,5 @@ func (g *gatherings) tell(d *cluster.Detail, vm string) {
 	if !was || !is {
 		return
 	}
-	d.Block = deviceBlock(then, now)
+	d.Block = blockOf(then, now)
 }

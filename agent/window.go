@@ -119,6 +119,10 @@ func (w *window) details(g *gatherings, f hostFacts) *cluster.Details {
 		d := cluster.Detail{Slot: vm.Slot}
 		w.whoIsToBlame(&d, vm.UUID, f)
 		g.tell(&d, vm.UUID)
+		if d.Absurd() != "" {
+			// Somebody told us nonsense; the snapshot must not be lost for it.
+			d = cluster.Detail{Slot: vm.Slot}
+		}
 		out.VMs = append(out.VMs, d)
 	}
 	return out

@@ -47,6 +47,9 @@ func layerText(b api.Block) string {
 	text := string(b.Backend) + " storage, measured by the host's block layer"
 	if b.Layer == cluster.LayerQEMU {
 		text = string(b.Backend) + " storage, measured by QEMU: means only"
+		if b.Hidden != "" {
+			text += "; the host's block layer does not see it: " + b.Hidden
+		}
 	}
 	if b.Shared != "" {
 		text += "; shared backend " + b.Shared + ": moving the VM would not make it faster"

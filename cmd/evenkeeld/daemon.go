@@ -136,12 +136,14 @@ func (h *host) measure() (closer func(), err error) {
 		return nil, err
 	}
 	meter := openMeter(proc, h.log)
+	blocks, closeBlocks := openBlockMeter(h.log)
 	h.agent = agent.New(agent.Config{
-		Member: h.member, Hypervisor: hypervisor, Meter: meter, Busy: busy(proc, cpus), Own: own, Proc: proc, Uplink: h.uplink, Journal: journal,
+		Member: h.member, Hypervisor: hypervisor, Meter: meter, Busy: busy(proc, cpus), Own: own, Proc: proc,
+		Block: blocks, Disks: libvirt.NewDisks(hypervisor), Uplink: h.uplink, Journal: journal,
 		Uptime: uptime, Now: time.Now, Logger: h.log,
 	})
 	return func() {
-		if err := errors.Join(meter.Close(), hypervisor.Close()); err != nil {
+		if err := errors.Join(meter.Close(), closeBlocks(), hypervisor.Close()); err != nil {
 			h.log.Warn("closing", "err", err)
 		}
 	}, nil

@@ -83,3 +83,13 @@ func openMeter(proc procfs.Reader, log *slog.Logger) agent.Meter {
 	log.Warn("no eBPF probe: waits come from schedstat, without their distribution", "err", err)
 	return agent.NewSchedstatMeter(proc, uptime, time.Now)
 }
+
+// openBlockMeter loads the block probe; without it libvirt's statistics remain.
+func openBlockMeter(log *slog.Logger) (m agent.BlockMeter, closer func() error) {
+	blocks, err := agent.OpenProbeBlockMeter(func(int) uint64 { return 0 })
+	if err != nil {
+		log.Warn("no eBPF block probe: disks are measured by QEMU alone, means only", "err", err)
+		return nil, func() error { return nil }
+	}
+	return blocks, blocks.Close
+}

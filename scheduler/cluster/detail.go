@@ -60,7 +60,10 @@ type Block struct {
 	Backend BlockBackend `json:"backend"` // where its disks lie
 	// Shared names a backend that the VM would still use after a move, "" if its
 	// disks are this host's own: moving it would not make it faster.
-	Shared string       `json:"shared,omitempty"`
+	Shared string `json:"shared,omitempty"`
+	// Hidden is why the host's block layer does not see all of it as the VM's, ""
+	// if it does.
+	Hidden string       `json:"hidden,omitempty"`
 	Read   BlockFigures `json:"read"`
 	Write  BlockFigures `json:"write"`
 	Flush  BlockFigures `json:"flush"`
@@ -83,7 +86,6 @@ type BlockBackend string
 const (
 	BackendLocal   BlockBackend = "local"
 	BackendNetwork BlockBackend = "network"
-	BackendCached  BlockBackend = "cached" // behind the host's page cache: its I/O is not visible as the VM's
 	BackendMixed   BlockBackend = "mixed"
 	BackendUnknown BlockBackend = "unknown"
 )
@@ -152,15 +154,16 @@ func (ds *Details) check(host string) error {
 		if i > 0 && d.Slot <= ds.VMs[i-1].Slot || d.Slot >= MaxSlot {
 			return refuse(CodeAbsurdFigure, "host %s: details of slot %d are repeated, out of order or too large", host, d.Slot)
 		}
-		if what := d.absurd(); what != "" {
+		if what := d.Absurd(); what != "" {
 			return refuse(CodeAbsurdFigure, "host %s: slot %d: %s", host, d.Slot, what)
 		}
 	}
 	return nil
 }
 
-// absurd names what cannot be true, or "".
-func (d Detail) absurd() string {
+// Absurd names what cannot be true, or "". A snapshot with such a detail is
+// refused whole.
+func (d Detail) Absurd() string {
 	switch {
 	case len(d.Culprits) > MaxCulprits:
 		return "too many culprits"
@@ -213,8 +216,9 @@ func (w *Waits) sane() bool {
 
 func (b *Block) sane() bool {
 	known := slices.Contains([]BlockLayer{LayerDevice, LayerQEMU}, b.Layer) &&
-		slices.Contains([]BlockBackend{BackendLocal, BackendNetwork, BackendCached, BackendMixed, BackendUnknown}, b.Backend)
-	return known && len(b.Shared) <= maxName && utf8.ValidString(b.Shared) && b.Read.sane() && b.Write.sane() && b.Flush.sane()
+		slices.Contains([]BlockBackend{BackendLocal, BackendNetwork, BackendMixed, BackendUnknown}, b.Backend)
+	return known && len(b.Shared) <= maxName && utf8.ValidString(b.Shared) &&
+		len(b.Hidden) <= maxName && utf8.ValidString(b.Hidden) && b.Read.sane() && b.Write.sane() && b.Flush.sane()
 }
 
 func (f BlockFigures) sane() bool {

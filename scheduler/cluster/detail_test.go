@@ -12,7 +12,7 @@ func fullDetail() Detail {
 	return Detail{
 		Slot: 49, Waits: &Waits{1, 2, 3, 4, 5, 6, 7, 8, 9, 10},
 		Culprits: []Culprit{{VM: vmB, Share: 710_000}, {Task: "backup", Share: 40_000}},
-		Block:    &Block{LayerDevice, BackendLocal, "nfs server:/export", figures, figures, figures},
+		Block:    &Block{LayerDevice, BackendLocal, "nfs server:/export", "page cache", figures, figures, figures},
 		Memory:   &Memory{GiB, MiB, 3, GiB}, Network: &Network{11, 12}, Quota: 1500,
 	}
 }
@@ -34,6 +34,7 @@ func TestDetailsThatCannotBe(t *testing.T) {
 		"an unknown layer":         func(d *Detail) { d.Block.Layer = "drive" },
 		"an unknown backend":       func(d *Detail) { d.Block.Backend = "" },
 		"a backend's endless name": func(d *Detail) { d.Block.Shared = strings.Repeat("n", maxName+1) },
+		"a reason without end":     func(d *Detail) { d.Block.Hidden = strings.Repeat("n", maxName+1) },
 		"a negative latency":       func(d *Detail) { d.Block.Read.Queue = -1 },
 		"an endless latency":       func(d *Detail) { d.Block.Write.P99 = 1 << 62 },
 		"requests without end":     func(d *Detail) { d.Block.Flush.Requests = 1 << 60 },

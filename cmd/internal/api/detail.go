@@ -31,8 +31,9 @@ type Culprit struct {
 // Block is what a VM's disks did, per second of the window.
 type Block struct {
 	Layer   cluster.BlockLayer   `json:"layer"`   // where read, write and flush were measured: device (eBPF) or qemu (libvirt: means only)
-	Backend cluster.BlockBackend `json:"backend"` // local, network, cached (the host's page cache), mixed or unknown
+	Backend cluster.BlockBackend `json:"backend"` // local, network, mixed or unknown
 	Shared  string               `json:"shared"`  // the backend that it would still use after a move, ""
+	Hidden  string               `json:"hidden"`  // why the host's block layer does not see all of it as the VM's, ""
 	Read    BlockFigures         `json:"read"`
 	Write   BlockFigures         `json:"write"`
 	Flush   BlockFigures         `json:"flush"`
@@ -104,7 +105,7 @@ func (out *VM) detail(h cluster.Host, v cluster.VMLoad) {
 		out.CPUQuota = &quota
 	}
 	if b := d.Block; b != nil {
-		out.Block = &Block{b.Layer, b.Backend, b.Shared, figuresOf(b.Read, window), figuresOf(b.Write, window), figuresOf(b.Flush, window)}
+		out.Block = &Block{b.Layer, b.Backend, b.Shared, b.Hidden, figuresOf(b.Read, window), figuresOf(b.Write, window), figuresOf(b.Flush, window)}
 	}
 	if m := d.Memory; m != nil {
 		out.Memory = &Memory{ResidentBytes: int64(m.Resident), SwappedBytes: int64(m.Swapped), MajorFaultsPerSecond: perSecond(m.MajorFaults, window)}

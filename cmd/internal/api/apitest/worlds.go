@@ -59,7 +59,7 @@ func Causes(addresses map[string]string) *Fleet {
 	vms[3].Detail = &cluster.Detail{
 		Waits: &cluster.Waits{VMs: 10, Quota: 490}, Quota: 500,
 		Block: &cluster.Block{
-			Layer: cluster.LayerQEMU, Backend: cluster.BackendNetwork, Shared: "rbd vms",
+			Layer: cluster.LayerQEMU, Backend: cluster.BackendNetwork, Shared: "rbd vms", Hidden: "QEMU reaches it over the network itself (rbd)",
 			Write: cluster.BlockFigures{Requests: 10, Bytes: 40960, Guest: 9 * time.Millisecond, Errors: 2},
 		},
 	}
