@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/rlimit"
 )
 
 // Options size the maps.
@@ -52,9 +53,12 @@ func Open(opts Options) (*Probes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("probe: %w", err)
 	}
+	// Before 5.11 maps count as locked memory. Raising that limit may be
+	// forbidden (CAP_SYS_RESOURCE); then loading fails, and says so.
+	limitErr := rlimit.RemoveMemlock()
 	p := newProbes(threads, vms, pids, ncpu)
 	if err := p.load(kernel); err != nil {
-		return nil, errors.Join(fmt.Errorf("probe: %w", explain(err)), p.Close())
+		return nil, errors.Join(fmt.Errorf("probe: %w", explain(err)), limitErr, p.Close())
 	}
 	return p, nil
 }
@@ -186,7 +190,11 @@ func supported() (*btf.Spec, error) {
 // explain translates what the kernel and the library say. With too few
 // capabilities the library suspects the locked-memory limit, which misleads.
 func explain(err error) error {
+	var verdict *ebpf.VerifierError
 	switch {
+	case errors.As(err, &verdict) && len(verdict.Log) > 1:
+		// The verifier says "permission denied" too. Its last lines say why.
+		return fmt.Errorf("%w: its verifier rejected a program: %s", ErrUnsupported, strings.Join(verdict.Log[max(0, len(verdict.Log)-3):], "; "))
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w: it needs CAP_BPF and CAP_PERFMON (CAP_SYS_ADMIN before 5.8); the kernel said %w", ErrPermission, os.ErrPermission)
 	case errors.Is(err, ebpf.ErrNotSupported):
