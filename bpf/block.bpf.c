@@ -12,6 +12,7 @@
 
 #define EK_BLOCK_ABSURD_NS (24ULL * 3600 * 1000000000ULL)
 #define EK_BLOCK_TIMED_ONE_IN 1024
+#define EK_BLOCK_SLACK_NS (100 * 1000000ULL)
 #define LOOP_MAJOR 7
 
 const volatile __u32 mapper_major = 0;	/* the device mapper's, 0 if there is none */
@@ -140,8 +141,9 @@ static __always_inline struct ek_block_vm *record_in(__u32 slot)
 	return slot ? bpf_map_lookup_elem(&records, &slot) : 0;
 }
 
-/* What was noted of this request; the note must be younger than the request,
- * or it means an earlier one in the same memory. */
+/* What was noted of this request; an older note means an earlier one in the same
+ * memory. Since 6.10 the request's time is taken a moment after block_io_start;
+ * the submitter may lose its CPU in between. */
 static __always_inline struct ek_block_flight *flight_of(struct request *rq, __u64 *key)
 {
 	struct ek_block_flight *f;
@@ -152,7 +154,7 @@ static __always_inline struct ek_block_flight *flight_of(struct request *rq, __u
 		*key = (__u64)rq->biotail;
 		f = bpf_map_lookup_elem(&flights, key);
 	}
-	return f && f->at >= rq->start_time_ns ? f : 0;
+	return f && f->at + EK_BLOCK_SLACK_NS >= rq->start_time_ns ? f : 0;
 }
 
 static __always_inline void count_bucket(__u64 *cells, __u64 ns)
