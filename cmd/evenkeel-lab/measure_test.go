@@ -144,15 +144,21 @@ type account struct {
 func standstill(t *testing.T, d *drill.Drill) (map[string]figures, map[string]account) {
 	t.Helper()
 	kernel := map[string]account{}
+	var pids []int
 	for _, g := range d.Lab.Guests() {
 		pid, err := d.Lab.QEMUPID(g.On, g.Name)
 		if err != nil {
 			t.Fatal(err)
 		}
+		pids = append(pids, pid)
+	}
+	for _, pid := range pids { // all at once: one that stops earlier waits for less
 		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
+	}
+	for _, pid := range pids {
 		if err := stopped(t.Context(), pid); err != nil {
 			t.Fatal(err)
 		}
