@@ -95,13 +95,16 @@ static __always_inline __u32 name(struct task_struct *p, struct ek_thread *t)
 
 /* Splits a wait of d that ends now, w of it on this CPU's run queue. Throttling
  * stands at its beginning: a run queue is throttled when its thread leaves the
- * CPU or wakes up, and whatever follows is contention. A thread that left
- * runnable and moved once waited on the CPU that it left before. */
+ * CPU or wakes up, and whatever follows is contention. A thread that moved once
+ * waited on the CPU that it last ran on before; one that moved more often, say
+ * to another CPU when it woke up and from there to this one, on a CPU that
+ * nobody wrote down. */
 static __always_inline void split(struct task_struct *p, struct ek_thread *t, __u32 slot,
 				  struct ek_cpu *c, __u32 cpu, __u64 d, __u64 w, __u64 now,
 				  bool whole)
 {
-	__u64 quota = ek_throttled_since(t, p->se.cfs_rq, now, d), elsewhere = d - w, start;
+	__u64 quota = ek_throttled_since(t, p->se.cfs_rq, now, d), elsewhere = d - w,
+	      queued = now - w, start;
 	__u32 moves = (__u32)p->se.nr_migrations - t->moves, level = c->level;
 
 	t->split[EK_QUOTA] += quota;
@@ -123,8 +126,8 @@ static __always_inline void split(struct task_struct *p, struct ek_thread *t, __
 			t->split[EK_UNATTRIBUTED] += elsewhere;
 		else if (!moves)
 			w += elsewhere;
-		else if (moves == 1 && t->out_at)
-			ek_walk(slot, t->out_cpu, t->out_at + start, t->out_at + start + elsewhere);
+		else if (moves == 1)
+			ek_walk(slot, t->out_cpu, queued - elsewhere, queued);
 		else
 			t->split[EK_MIGRATED] += elsewhere;
 	}
@@ -224,7 +227,6 @@ static __always_inline void switch_out(struct task_struct *p, struct ek_thread *
 
 	if (t->seen & SEEN_WAIT && (__u32)p->sched_info.pcount != t->pcount)
 		came_unseen(p, t, now);
-	t->out_at = ek_task_runnable(p) ? now : 0;
 	t->out_cpu = cpu;
 	t->moves = p->se.nr_migrations;
 	if (ek_has_quota()) {
@@ -356,16 +358,15 @@ int ek_open_waits(struct bpf_iter__task *ctx)
 }
 
 /* For tests alone: the bucket of a latency, computed in the kernel. */
-struct ek_bucket_query {
-	__u64 ns;
-	__u64 bucket;
-};
 
-SEC("syscall")
-int ek_bucket_of(struct ek_bucket_query *q)
+SEC("socket")
+int ek_bucket_of(struct __sk_buff *skb)
 {
-	q->bucket = ek_bucket(q->ns);
-	return 0;
+	__u64 ns;
+
+	if (bpf_skb_load_bytes(skb, 0, &ns, sizeof(ns)))
+		return -1;
+	return ek_bucket(ns);
 }
 
 char LICENSE[] SEC("license")

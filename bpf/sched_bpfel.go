@@ -13,12 +13,6 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type schedEkBucketQuery struct {
-	_      structs.HostLayout
-	Ns     uint64
-	Bucket uint64
-}
-
 type schedEkCpu struct {
 	_        structs.HostLayout
 	Runs     uint64
@@ -85,7 +79,6 @@ type schedEkThread struct {
 	Waits     uint64
 	Accounted uint64
 	Exec      uint64
-	OutAt     uint64
 	Group     uint64
 	Throttled uint64
 	Split     [16]uint64

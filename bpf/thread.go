@@ -39,8 +39,8 @@ const (
 func decode(b []byte) (r record) {
 	le := binary.LittleEndian
 	r.WaitNs, r.RunNs, r.Waits = le.Uint64(b[0:]), le.Uint64(b[8:]), le.Uint64(b[16:])
-	r.Accounted, r.Exec, r.OutAt = le.Uint64(b[24:]), le.Uint64(b[32:]), le.Uint64(b[40:])
-	r.Group, r.Throttled = le.Uint64(b[48:]), le.Uint64(b[56:])
+	r.Accounted, r.Exec = le.Uint64(b[24:]), le.Uint64(b[32:])
+	r.Group, r.Throttled = le.Uint64(b[40:]), le.Uint64(b[48:])
 	at := int(unsafe.Offsetof(r.Split))
 	for i := range r.Split {
 		r.Split[i] = le.Uint64(b[at+8*i:])

@@ -218,4 +218,3 @@ func (b *burner) stopped(t *testing.T) bool {
 }
 
 func (b *burner) thaw() { _ = b.cmd.Process.Signal(syscall.SIGCONT) }
-

@@ -15,13 +15,4 @@ static __always_inline __u64 ek_rq_clock(struct task_struct *p)
 	return p->se.cfs_rq->rq->clock;
 }
 
-/* task_struct.__state was called state, and was a long, before 5.14, commit
- * 2f064a59a11f. 0 is TASK_RUNNING: what leaves the CPU so is still runnable. */
-static __always_inline bool ek_task_runnable(struct task_struct *p)
-{
-	if (bpf_core_field_exists(p->__state))
-		return !p->__state;
-	return !((struct task_struct___before_5_14 *)p)->state;
-}
-
 #endif

@@ -56,13 +56,8 @@ struct task_struct {
 	int pid;  /* the thread's id */
 	int tgid; /* the process's */
 	unsigned int flags;
-	unsigned int __state; /* before 5.14 state: see core_fixes.bpf.h */
 	struct sched_entity se;
 	struct sched_info sched_info;
-};
-
-struct task_struct___before_5_14 {
-	volatile long state;
 };
 
 /* What an iterator over tasks is called with, since 5.8. */
@@ -71,5 +66,8 @@ struct bpf_iter__task {
 };
 
 #pragma clang attribute pop
+
+/* The context of a socket filter, which only tests load. */
+struct __sk_buff;
 
 #endif

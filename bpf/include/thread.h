@@ -29,14 +29,13 @@ struct ek_host {
 #define EK_HOSTS 8
 
 struct ek_thread {
-	__u64 wait_ns;	 /* completed waits since tracking began */
-	__u64 run_ns;	 /* completed runs since tracking began */
-	__u64 waits;	 /* completed waits, as schedstat's third field counts them */
-	__u64 accounted; /* run_delay up to which wait_ns has been brought */
-	__u64 exec;	 /* sum_exec_runtime up to which run_ns has been brought */
-	__u64 out_at;	 /* run queue's clock when it was preempted, 0 if it went to sleep */
-	__u64 group;	 /* the cfs_rq that it left; compared, never followed */
-	__u64 throttled; /* throttled time of that cfs_rq then */
+	__u64 wait_ns;		     /* completed waits since tracking began */
+	__u64 run_ns;		     /* completed runs since tracking began */
+	__u64 waits;		     /* completed waits, as schedstat's third field counts them */
+	__u64 accounted;	     /* run_delay up to which wait_ns has been brought */
+	__u64 exec;		     /* sum_exec_runtime up to which run_ns has been brought */
+	__u64 group;		     /* the cfs_rq that it left; compared, never followed */
+	__u64 throttled;	     /* throttled time of that cfs_rq then */
 	__u64 split[EK_CAUSE_CELLS]; /* wait_ns by cause */
 	struct ek_host hosts[EK_HOSTS];
 	__u32 tid;
