@@ -37,6 +37,9 @@ func OpenProbeMeter(proc procfs.Reader, uptime func() time.Duration) (*ProbeMete
 // Source is ebpf.
 func (*ProbeMeter) Source() cluster.Source { return cluster.SourceEBPF }
 
+// SetLevel changes how much the probe finds out.
+func (p *ProbeMeter) SetLevel(l bpf.Level) error { return p.probes.SetLevel(l) }
+
 // Close takes the probe out of the kernel.
 func (p *ProbeMeter) Close() error { return p.probes.Close() }
 

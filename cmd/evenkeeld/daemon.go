@@ -135,7 +135,7 @@ func (h *host) measure() (closer func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	meter := openMeter(proc, h.log)
+	meter := openMeter(proc, cpus, h.log)
 	blocks, closeBlocks := openBlockMeter(h.log)
 	h.agent = agent.New(agent.Config{
 		Member: h.member, Hypervisor: hypervisor, Meter: meter, Busy: busy(proc, cpus), Own: own, Proc: proc,

@@ -74,14 +74,17 @@ func own() (uint64, error) {
 	return uint64(t.Nano()), nil
 }
 
-// openMeter prefers the probe; without it the kernel's sums remain.
-func openMeter(proc procfs.Reader, log *slog.Logger) agent.Meter {
-	m, err := agent.OpenProbeMeter(proc, uptime)
-	if err == nil {
-		return m
+// openMeter prefers the probe, as far as the ceiling on its cost allows;
+// without it the kernel's sums remain.
+func openMeter(proc procfs.Reader, cpus procfs.CPUs, log *slog.Logger) agent.Meter {
+	schedstat := agent.NewSchedstatMeter(proc, uptime, time.Now)
+	open := func() (*agent.ProbeMeter, error) { return agent.OpenProbeMeter(proc, uptime) }
+	probe, err := open()
+	if err != nil {
+		log.Warn("no eBPF probe: waits come from schedstat, without their distribution", "err", err)
+		return schedstat
 	}
-	log.Warn("no eBPF probe: waits come from schedstat, without their distribution", "err", err)
-	return agent.NewSchedstatMeter(proc, uptime, time.Now)
+	return agent.NewSteppedMeter(probe, open, schedstat, agent.Ceiling(cluster.MilliCPU(1000*len(cpus))), log)
 }
 
 // openBlockMeter loads the block probe; without it libvirt's statistics remain.
