@@ -22,7 +22,8 @@ type Config struct {
 	Busy       func() (ns uint64, err error) // time that the CPUs for VMs have been busy since boot
 	Own        func() (ns uint64, err error) // time that this daemon has run
 	Proc       procfs.Reader
-	Block      BlockMeter // nil: the kernel does not count block I/O
+	CPUs       procfs.CPUs // that VMs may use
+	Block      BlockMeter  // nil: the kernel does not count block I/O
 	Disks      Disks
 	Uplink     Uplink
 	Journal    *Journal
@@ -276,6 +277,7 @@ func (a *Agent) sample() {
 func (a *Agent) refresh(promise time.Duration) {
 	load := a.window.load(a.facts(promise))
 	load.BookError = a.auditor.worst()
+	a.gathered.tellHost(&load)
 	a.live = Live{
 		Load:      load,
 		Inventory: a.register.now, MemoryUse: memoryUse(a.register.now.VMs), Connected: a.libvirt == nil,

@@ -45,14 +45,14 @@ func TestBlockFiguresComeFromOneLayer(t *testing.T) {
 	}{
 		{
 			"all visible: the host's block layer, and what the guest saw beside it",
-			vitals{counted(100), []DiskStats{disk("vda", 100, local)}}, vitals{counted(300), []DiskStats{disk("vda", 290, local)}},
+			vitals{block: counted(100), disks: []DiskStats{disk("vda", 100, local)}}, vitals{block: counted(300), disks: []DiskStats{disk("vda", 290, local)}},
 			&cluster.Block{Layer: cluster.LayerDevice, Backend: cluster.BackendLocal, Read: cluster.BlockFigures{
 				Requests: 200, Bytes: 200 * 4096, Queue: time.Millisecond, Device: 3 * time.Millisecond, Guest: 2 * time.Millisecond,
 			}},
 		},
 		{
 			"behind the page cache: QEMU's figures, though the block layer saw some",
-			vitals{counted(100), []DiskStats{disk("vda", 100, behindCache)}}, vitals{counted(101), []DiskStats{disk("vda", 300, behindCache)}},
+			vitals{block: counted(100), disks: []DiskStats{disk("vda", 100, behindCache)}}, vitals{block: counted(101), disks: []DiskStats{disk("vda", 300, behindCache)}},
 			&cluster.Block{
 				Layer: cluster.LayerQEMU, Backend: cluster.BackendLocal, Hidden: "vda through the host's page cache (cache=writeback)",
 				Read: cluster.BlockFigures{Requests: 200, Bytes: 200 * 4096, Guest: 2 * time.Millisecond},
@@ -60,8 +60,8 @@ func TestBlockFiguresComeFromOneLayer(t *testing.T) {
 		},
 		{
 			"two disks, one of them on the network",
-			vitals{counted(0), []DiskStats{disk("vda", 0, local), disk("vdb", 0, rbd)}},
-			vitals{counted(10), []DiskStats{disk("vda", 10, local), disk("vdb", 30, rbd)}},
+			vitals{block: counted(0), disks: []DiskStats{disk("vda", 0, local), disk("vdb", 0, rbd)}},
+			vitals{block: counted(10), disks: []DiskStats{disk("vda", 10, local), disk("vdb", 30, rbd)}},
 			&cluster.Block{
 				Layer: cluster.LayerQEMU, Backend: cluster.BackendMixed, Shared: "rbd mon1 vms",
 				Hidden: "vdb QEMU reaches it over the network itself (rbd)",
@@ -118,8 +118,8 @@ func TestNonsenseIsLeftOut(t *testing.T) {
 	mad := disk("vda", 2, local)
 	mad.Read.TimeNS = 1 << 63
 	g := gatherings{}
-	g.add(gathering{time.Second, map[string]vitals{vmID(0): {disks: []DiskStats{disk("vda", 1, local)}}}})
-	g.add(gathering{6 * time.Second, map[string]vitals{vmID(0): {disks: []DiskStats{mad}}}})
+	g.add(gathering{at: time.Second, vms: map[string]vitals{vmID(0): {disks: []DiskStats{disk("vda", 1, local)}}}})
+	g.add(gathering{at: 6 * time.Second, vms: map[string]vitals{vmID(0): {disks: []DiskStats{mad}}}})
 	d := w.details(&g, facts(1))
 	if d.Vitals != 5*time.Second || len(d.VMs) != 1 || d.VMs[0].Block != nil || d.VMs[0].Absurd() != "" {
 		t.Errorf("%+v", d)

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"time"
+
+	"github.com/evenkeel/evenkeel/agent/procfs"
 )
 
 // gather asks for the VMs' vitals every few seconds until ctx ends.
@@ -29,6 +31,8 @@ func (a *Agent) gatherOnce(ctx context.Context) {
 	}
 	a.gatherBlock(guests, next)
 	a.gatherDisks(ctx, next)
+	a.gatherMemory(guests, next)
+	a.gatherHost(&next.host)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.gathered.add(next)
@@ -71,4 +75,56 @@ func (a *Agent) gatherDisks(ctx context.Context, into gathering) {
 			into.vms[id] = v
 		}
 	}
+}
+
+// gatherMemory looks at QEMU's processes. One that has ended stays without
+// figures.
+func (a *Agent) gatherMemory(guests []Guest, into gathering) {
+	for _, g := range guests {
+		if g.PID <= 0 {
+			continue
+		}
+		footprint, err := a.cfg.Proc.Footprint(g.PID)
+		if err != nil {
+			a.log.Debug("a VM's memory", "vm", g.UUID, "err", err)
+			continue
+		}
+		faults, err := a.cfg.Proc.MajorFaults(g.PID)
+		if err != nil {
+			a.log.Debug("a VM's major faults", "vm", g.UUID, "err", err)
+			continue
+		}
+		v := into.vms[g.UUID]
+		v.memory, v.faults, v.pid = &footprint, faults, g.PID
+		into.vms[g.UUID] = v
+	}
+}
+
+// gatherHost looks at the host's interrupts and its pressure. A kernel that
+// does not account for pressure leaves it unknown, which is not 0.
+func (a *Agent) gatherHost(into *hostVitals) {
+	times, err := a.cfg.Proc.CPUTimes()
+	if err != nil {
+		a.log.Debug("interrupts", "err", err)
+	} else {
+		into.interruptNS = procfs.InterruptNS(times, a.cfg.CPUs)
+	}
+	var s stalls
+	for _, r := range []struct {
+		resource   procfs.Resource
+		some, full *uint64
+	}{
+		{procfs.ResourceCPU, &s.cpuSome, nil}, {procfs.ResourceMemory, &s.memorySome, &s.memoryFull}, {procfs.ResourceIO, &s.ioSome, &s.ioFull},
+	} {
+		p, err := a.cfg.Proc.Pressure(r.resource)
+		if err != nil {
+			a.log.Debug("pressure", "resource", r.resource, "err", err)
+			return
+		}
+		*r.some = p.Some.TotalNS
+		if r.full != nil {
+			*r.full = p.Full.TotalNS
+		}
+	}
+	into.pressure = &s
 }

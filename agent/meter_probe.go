@@ -19,6 +19,9 @@ type ProbeMeter struct {
 	uptime func() time.Duration
 	listed threads
 
+	vhost   map[int][]bpf.Thread // the kernel's vhost workers, by the process that they serve
+	vhostAt time.Duration
+
 	mu      sync.Mutex
 	audited []int // threads of all vCPUs at the last reading
 	turn    int
@@ -48,6 +51,9 @@ func (p *ProbeMeter) Close() error { return p.probes.Close() }
 func (p *ProbeMeter) Follow(guests []Guest) error {
 	here, pids := make(map[string]bool, len(guests)), make(map[int]bool, len(guests))
 	var errs []error
+	if err := p.lookForVhost(); err != nil {
+		errs = append(errs, fmt.Errorf("vhost workers: %w", err))
+	}
 	for _, g := range guests {
 		if g.PID <= 0 {
 			errs = append(errs, fmt.Errorf("VM %s: its QEMU process was not found", g.Name))
@@ -73,24 +79,33 @@ func (p *ProbeMeter) Follow(guests []Guest) error {
 	return errors.Join(errs...)
 }
 
+// threads are QEMU's own and the kernel's that work for it, with their roles.
 func (p *ProbeMeter) threads(g Guest) ([]bpf.Thread, error) {
 	list, err := p.listed.of(g.PID, p.uptime())
 	if err != nil {
 		return nil, err
 	}
-	vcpu := make(map[int]int, len(g.VCPUThreads))
-	for n, tid := range g.VCPUThreads {
-		vcpu[tid] = n
-	}
-	out := make([]bpf.Thread, 0, len(list))
-	for _, th := range list {
-		n, is := vcpu[th.TID]
-		if !is {
-			n = -1
-		}
-		out = append(out, bpf.Thread{TID: th.TID, Start: uint64(th.StartTime), VCPU: n})
+	out := roles(g.PID, list, g.VCPUThreads)
+	for _, th := range p.vhost[g.PID] {
+		th.PID = th.TID // a process of the kernel's by itself
+		out = append(out, th)
 	}
 	return out, nil
+}
+
+// lookForVhost lists the kernel's vhost workers now and then: it takes a look
+// at every process.
+func (p *ProbeMeter) lookForVhost() error {
+	now := p.uptime()
+	if p.vhost != nil && now-p.vhostAt < recheckThreads {
+		return nil
+	}
+	kernel, err := p.proc.KernelThreads("vhost-")
+	if err != nil {
+		return err
+	}
+	p.vhost, p.vhostAt = vhostKernelThreads(kernel), now
+	return nil
 }
 
 // Read gives the counters of every VM that is followed, and beside those of

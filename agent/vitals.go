@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/evenkeel/evenkeel/agent/procfs"
 	"github.com/evenkeel/evenkeel/bpf"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
@@ -14,7 +15,20 @@ import (
 type vitals struct {
 	block *bpf.BlockVM // nil: not counted in the kernel
 	disks []DiskStats  // as libvirt tells; none: no disks, or no answer
+
+	memory *procfs.Footprint // of QEMU; nil: not readable
+	faults uint64            // major ones, of QEMU since it began
+	pid    int               // whose footprint and faults these are
 }
+
+// hostVitals are the host's own slower counters.
+type hostVitals struct {
+	interruptNS uint64 // on the CPUs for VMs
+	pressure    *stalls
+}
+
+// stalls are the totals of pressure stall information, in ns since boot.
+type stalls struct{ cpuSome, memorySome, memoryFull, ioSome, ioFull uint64 }
 
 // Disks tells what guests see of their disks.
 type Disks interface {
@@ -24,8 +38,9 @@ type Disks interface {
 
 // gathering is all VMs' vitals at one moment.
 type gathering struct {
-	at  time.Duration // CLOCK_BOOTTIME
-	vms map[string]vitals
+	at   time.Duration // CLOCK_BOOTTIME
+	host hostVitals
+	vms  map[string]vitals
 }
 
 const (
@@ -71,4 +86,33 @@ func (g *gatherings) tell(d *cluster.Detail, vm string) {
 		return
 	}
 	d.Block = blockOf(then, now)
+	d.Memory = memoryOf(then, now)
+}
+
+// tellHost adds what the vitals say of the host within the window.
+func (g *gatherings) tellHost(l *cluster.Load) {
+	n := len(g.list)
+	if n < 2 {
+		return
+	}
+	then, now, span := g.list[0].host, g.list[n-1].host, g.span()
+	l.Interrupts = perWall(less(now.interruptNS, then.interruptNS), span)
+	if t, p := then.pressure, now.pressure; t != nil && p != nil {
+		of := func(now, then uint64) cluster.Ratio { return ratio(less(now, then), uint64(span)) }
+		l.Pressure = &cluster.Pressure{
+			CPUSome: of(p.cpuSome, t.cpuSome), MemorySome: of(p.memorySome, t.memorySome), MemoryFull: of(p.memoryFull, t.memoryFull),
+			IOSome: of(p.ioSome, t.ioSome), IOFull: of(p.ioFull, t.ioFull),
+		}
+	}
+}
+
+// memoryOf is what a VM's memory did within the window, nil if that is unknown.
+func memoryOf(then, now vitals) *cluster.Memory {
+	if then.memory == nil || now.memory == nil || then.pid != now.pid {
+		return nil
+	}
+	return &cluster.Memory{
+		Resident: cluster.Bytes(now.memory.ResidentBytes), Swapped: cluster.Bytes(now.memory.SwappedBytes),
+		MajorFaults: less(now.faults, then.faults),
+	}
 }

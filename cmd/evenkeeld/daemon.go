@@ -138,7 +138,7 @@ func (h *host) measure() (closer func(), err error) {
 	meter := openMeter(proc, cpus, h.log)
 	blocks, closeBlocks := openBlockMeter(h.log)
 	h.agent = agent.New(agent.Config{
-		Member: h.member, Hypervisor: hypervisor, Meter: meter, Busy: busy(proc, cpus), Own: own, Proc: proc,
+		Member: h.member, Hypervisor: hypervisor, Meter: meter, Busy: busy(proc, cpus), Own: own, Proc: proc, CPUs: cpus,
 		Block: blocks, Disks: libvirt.NewDisks(hypervisor), Uplink: h.uplink, Journal: journal,
 		Uptime: uptime, Now: time.Now, Logger: h.log,
 	})
