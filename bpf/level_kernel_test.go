@@ -112,7 +112,7 @@ func TestCostIsMetered(t *testing.T) {
 // million instructions, and older ones see more states than this one.
 func TestVerifiedInstructions(t *testing.T) {
 	p := open(t)
-	bounds := map[string]uint32{switchProgram: 60000, openProgram: 5000}
+	bounds := map[string]uint32{switchProgram: 60000, migrateProgram: 60000, openProgram: 1000}
 	for name, prog := range p.coll.Programs {
 		info, err := prog.Info()
 		if err != nil {

@@ -82,8 +82,9 @@ func (o Options) sizes() (threads, vms int, err error) {
 }
 
 const (
-	switchProgram = "ek_sched_switch"
-	openProgram   = "ek_open_waits"
+	switchProgram  = "ek_sched_switch"
+	migrateProgram = "ek_sched_migrate"
+	openProgram    = "ek_open_waits"
 )
 
 // spec is the object with its maps sized for these Probes.
@@ -122,9 +123,15 @@ func (p *Probes) load(kernel *btf.Spec) error {
 		p.iter, openErr = link.AttachIter(link.IterOptions{Program: p.coll.Programs[openProgram]})
 	}
 	p.features = featuresOf(kernel, openErr)
-	var err error
-	p.link, err = link.AttachTracing(link.TracingOptions{Program: p.coll.Programs[switchProgram]})
-	return err
+	// Moves first: a wait whose move was not seen is attributed less exactly.
+	for _, name := range []string{migrateProgram, switchProgram} {
+		l, err := link.AttachTracing(link.TracingOptions{Program: p.coll.Programs[name]})
+		if err != nil {
+			return fmt.Errorf("attach %s: %w", name, err)
+		}
+		p.links = append(p.links, l)
+	}
+	return nil
 }
 
 // collect loads the programs, if need be without the iterator, and says why

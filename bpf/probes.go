@@ -15,8 +15,8 @@ import (
 // called from several goroutines.
 type Probes struct {
 	coll     *ebpf.Collection
-	link     link.Link
-	iter     *link.Iter // nil where the kernel has none
+	links    []link.Link // of the programs that count
+	iter     *link.Iter  // nil where the kernel has none
 	features []Feature
 	pids     int // thread ids that the table has room for
 	ncpu     int // possible CPUs
@@ -103,8 +103,8 @@ func (p *Probes) Close() error {
 	if p.iter != nil {
 		errs = append(errs, p.iter.Close())
 	}
-	if p.link != nil {
-		errs = append(errs, p.link.Close())
+	for _, l := range p.links {
+		errs = append(errs, l.Close())
 	}
 	if p.coll != nil {
 		p.coll.Close()
@@ -114,7 +114,14 @@ func (p *Probes) Close() error {
 
 // Detach stops counting; the counters stay readable. Tests use it to see
 // themselves fail.
-func (p *Probes) Detach() error { return p.link.Close() }
+func (p *Probes) Detach() error {
+	var errs []error
+	for _, l := range p.links {
+		errs = append(errs, l.Close())
+	}
+	p.links = nil
+	return errors.Join(errs...)
+}
 
 // Track follows a VM's threads. It is called again and again with the threads
 // that exist now: new ones are taken in, and what ended ones had counted stays

@@ -12,12 +12,11 @@
 #include "maps.h"
 #include "split.h"
 #include "quota.h"
+#include "meter.h"
 
 /* A longer single wait or run is an error of ours, not a figure. A pinned vCPU
  * on a CPU without ticks may well run for hours. */
 #define EK_ABSURD_NS (7ULL * 24 * 3600 * 1000000000ULL)
-#define EK_TIMED_ONE_IN 1024
-#define EK_SAMPLED_ONE_IN 16
 
 enum { SEEN_WAIT = 1, SEEN_RUN = 2, SEEN_HERE = 4 };
 
@@ -93,44 +92,38 @@ static __always_inline __u32 name(struct task_struct *p, struct ek_thread *t)
 	return ek_who(EK_WHO_HOST, tgid);
 }
 
-/* Splits a wait of d that ends now, w of it on this CPU's run queue. Throttling
- * stands at its beginning: a run queue is throttled when its thread leaves the
- * CPU or wakes up, and whatever follows is contention. A thread that moved once
- * waited on the CPU that it last ran on before; one that moved more often, say
- * to another CPU when it woke up and from there to this one, on a CPU that
- * nobody wrote down. */
-static __always_inline void split(struct task_struct *p, struct ek_thread *t, __u32 slot,
-				  struct ek_cpu *c, __u32 cpu, __u64 d, __u64 w, __u64 now,
-				  bool whole)
+/* Whether this wait's causes are looked up; if not, it is put down to none. */
+static __always_inline bool attributed(struct ek_thread *t, __u32 level, __u64 now, __u64 d)
 {
-	__u64 quota = ek_throttled_since(t, p->se.cfs_rq, now, d), elsewhere = d - w,
-	      queued = now - w, start;
-	__u32 moves = (__u32)p->se.nr_migrations - t->moves, level = c->level;
+	if (level >= EK_LEVEL_SUMS) {
+		t->split[EK_UNATTRIBUTED] += d;
+		return 0;
+	}
+	if (level == EK_LEVEL_SAMPLED && (__u32)((__u32)now * 0x9e3779b1u) >> 28) {
+		t->split[EK_UNSAMPLED] += d;
+		return 0;
+	}
+	return 1;
+}
+
+/* Splits a wait of d that ends now, w of it on this CPU's run queue; the rest,
+ * if any, was spent where nobody was asked. Throttling stands at its beginning:
+ * a run queue is throttled when its thread leaves the CPU or wakes up, and
+ * whatever follows is contention. */
+static __always_inline void split(struct ek_thread *t, __u32 slot, struct ek_cpu *c, __u32 cpu,
+				  struct cfs_rq *q, __u64 d, __u64 w, __u64 now, __u32 unknown)
+{
+	__u64 quota = ek_throttled_since(t, q, now, d), elsewhere = d - w, of;
 
 	t->split[EK_QUOTA] += quota;
-	start = quota < elsewhere ? quota : elsewhere;
-	elsewhere -= start;
-	w -= quota - start;
-	if (level == EK_LEVEL_SAMPLED && (__u32)((__u32)now * 0x9e3779b1u) >> 28) {
-		t->split[EK_UNSAMPLED] += elsewhere + w;
+	of = quota < elsewhere ? quota : elsewhere;
+	elsewhere -= of;
+	w -= quota - of;
+	if (!attributed(t, c->level, now, elsewhere + w))
 		return;
-	}
-	if (level >= EK_LEVEL_SUMS) {
-		t->split[EK_UNATTRIBUTED] += elsewhere + w;
-		return;
-	}
+	t->split[unknown & (EK_CAUSE_CELLS - 1)] += elsewhere;
 	if (d > EK_DETAIL_NS)
 		slot |= EK_DETAIL;
-	if (elsewhere) {
-		if (!whole)
-			t->split[EK_UNATTRIBUTED] += elsewhere;
-		else if (!moves)
-			w += elsewhere;
-		else if (moves == 1)
-			ek_walk(slot, t->out_cpu, queued - elsewhere, queued);
-		else
-			t->split[EK_MIGRATED] += elsewhere;
-	}
 	if (!w)
 		return;
 	/* Mostly it waited for the slice before its own and for no other. */
@@ -140,7 +133,7 @@ static __always_inline void split(struct task_struct *p, struct ek_thread *t, __
 		ek_walk(slot, cpu, now - w, now);
 }
 
-/* Counts n waits of d together, missed of which ended in a switch that this was
+/* Counts n waits of d together and what moves cut off them, missed of which ended in a switch that this was
  * not called for. The sum heals itself at the next switch, and so does the
  * count; of such waits only the mean length is known, and each is counted with
  * that. */
@@ -154,6 +147,8 @@ static __always_inline void count_waits(struct ek_thread *t, __u64 d, __u32 n, _
 		ek_drop(EK_LOST_MISSED, missed);
 	t->seen |= SEEN_HERE;
 	t->waits += n;
+	d += t->moved_ns;
+	t->moved_ns = 0;
 	if (n > 1)
 		d /= n;
 	bucket = ek_bucket(d) & (EK_BUCKET_CELLS - 1);
@@ -163,9 +158,8 @@ static __always_inline void count_waits(struct ek_thread *t, __u64 d, __u32 n, _
 }
 
 /* The kernel adds the wait that ends here to run_delay only after this
- * tracepoint, so it is completed from last_queued, on the same clock. What a
- * wait gathered on other run queues is in run_delay already: a wait that moves
- * between CPUs stays one wait, and the sum stays the kernel's. */
+ * tracepoint, so it is completed from last_queued, on the same clock. A wait that
+ * moved between CPUs stays one wait. */
 static __always_inline void switch_in(struct task_struct *p, struct ek_thread *t, __u32 slot,
 				      struct ek_cpu *c, __u32 cpu, __u64 now)
 {
@@ -194,7 +188,8 @@ static __always_inline void switch_in(struct task_struct *p, struct ek_thread *t
 	t->pcount = count + 1;
 	if (d) {
 		t->wait_ns += d;
-		split(p, t, slot, c, cpu, d, w < d ? w : d, now, n == 1);
+		split(t, slot, c, cpu, p->se.cfs_rq, d, w < d ? w : d, now,
+		      n == 1 ? EK_MIGRATED : EK_UNATTRIBUTED);
 	}
 	count_waits(t, d, n, n - 1);
 }
@@ -219,16 +214,13 @@ static __always_inline void came_unseen(struct task_struct *p, struct ek_thread 
 	count_waits(t, d, n, n);
 }
 
-static __always_inline void switch_out(struct task_struct *p, struct ek_thread *t, __u32 cpu,
-				       __u64 now)
+static __always_inline void switch_out(struct task_struct *p, struct ek_thread *t, __u64 now)
 {
 	__u64 exec = p->se.sum_exec_runtime, d;
 	struct cfs_rq *q = p->se.cfs_rq;
 
 	if (t->seen & SEEN_WAIT && (__u32)p->sched_info.pcount != t->pcount)
 		came_unseen(p, t, now);
-	t->out_cpu = cpu;
-	t->moves = p->se.nr_migrations;
 	if (ek_has_quota()) {
 		t->group = (__u64)q;
 		t->throttled = ek_throttled(q, now);
@@ -265,7 +257,7 @@ static __always_inline void switched(struct task_struct *prev, struct task_struc
 	else
 		c->gap = 1;
 	if (t)
-		switch_out(prev, t, cpu, now);
+		switch_out(prev, t, now);
 
 	slot = ek_slot_of(next->pid);
 	t = ek_thread_in(slot, next);
@@ -281,13 +273,37 @@ static __always_inline void switched(struct task_struct *prev, struct task_struc
 		switch_in(next, t, slot, c, cpu, now);
 }
 
+/* A waiting thread is taken to another CPU. What it has waited so far is in
+ * run_delay already, and was spent on the run queue that it is leaving. */
+static __always_inline void moved(struct task_struct *p, struct ek_thread *t, __u32 slot,
+				  struct ek_cpu *here)
+{
+	struct cfs_rq *q = p->se.cfs_rq;
+	__u64 now = q->rq->clock, d = p->sched_info.run_delay - t->accounted, quota;
+
+	if (!(t->seen & SEEN_WAIT) || !d)
+		return; /* it was not waiting: it has just been woken */
+	if (d > EK_ABSURD_NS)
+		return; /* left to the switch-in, which says so */
+	t->accounted += d;
+	t->moved_ns += d;
+	t->wait_ns += d;
+	quota = ek_throttled_since(t, q, now, d);
+	t->split[EK_QUOTA] += quota;
+	d -= quota;
+	if (!attributed(t, here->level, now, d))
+		return;
+	if (d > EK_DETAIL_NS)
+		slot |= EK_DETAIL;
+	ek_walk(slot, q->rq->cpu, now - d, now);
+}
+
 SEC("tp_btf/sched_switch")
 int BPF_PROG(ek_sched_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct ek_cpu *c = bpf_map_lookup_elem(&cpus, &cpu);
-	__u64 before = 0, began = 0;
-	__s64 took;
+	struct ek_meter m;
 
 	if (!c)
 		return 0;
@@ -295,17 +311,24 @@ int BPF_PROG(ek_sched_switch, bool preempt, struct task_struct *prev, struct tas
 		c->gap = 1;
 		return 0;
 	}
-	if (!(++c->runs & (EK_TIMED_ONE_IN - 1))) {
-		before = bpf_ktime_get_ns();
-		began = bpf_ktime_get_ns();
-	}
+	ek_meter_begin(&m, c);
 	switched(prev, next, c, cpu);
-	if (before) {
-		/* Net of what reading the clock takes. */
-		took = bpf_ktime_get_ns() - began - (began - before);
-		c->timed++;
-		c->timed_ns += took > 0 ? took : 0;
-	}
+	ek_meter_end(&m, c);
+	return 0;
+}
+
+SEC("tp_btf/sched_migrate_task")
+int BPF_PROG(ek_sched_migrate, struct task_struct *p)
+{
+	__u32 cpu = bpf_get_smp_processor_id(), slot = ek_slot_of(p->pid);
+	struct ek_thread *t = ek_thread_in(slot, p);
+	struct ek_cpu *c;
+
+	if (!t)
+		return 0;
+	c = bpf_map_lookup_elem(&cpus, &cpu);
+	if (c)
+		moved(p, t, slot, c);
 	return 0;
 }
 

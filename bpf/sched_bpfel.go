@@ -81,6 +81,7 @@ type schedEkThread struct {
 	Exec      uint64
 	Group     uint64
 	Throttled uint64
+	MovedNs   uint64
 	Split     [16]uint64
 	Hosts     [8]struct {
 		_    structs.HostLayout
@@ -93,8 +94,6 @@ type schedEkThread struct {
 	Seen    uint32
 	Pcount  uint32
 	Who     uint32
-	OutCpu  uint32
-	Moves   uint32
 	Pad     uint32
 	Latency [128]uint32
 }
@@ -103,16 +102,17 @@ type schedEkThread struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	schedMapCpus           = "cpus"
-	schedMapLost           = "lost"
-	schedMapMatrix         = "matrix"
-	schedMapOpens          = "opens"
-	schedMapSlots          = "slots"
-	schedMapThreads        = "threads"
-	schedProgEkBucketOf    = "ek_bucket_of"
-	schedProgEkOpenWaits   = "ek_open_waits"
-	schedProgEkSchedSwitch = "ek_sched_switch"
-	schedVarMatrixStride   = "matrix_stride"
+	schedMapCpus            = "cpus"
+	schedMapLost            = "lost"
+	schedMapMatrix          = "matrix"
+	schedMapOpens           = "opens"
+	schedMapSlots           = "slots"
+	schedMapThreads         = "threads"
+	schedProgEkBucketOf     = "ek_bucket_of"
+	schedProgEkOpenWaits    = "ek_open_waits"
+	schedProgEkSchedMigrate = "ek_sched_migrate"
+	schedProgEkSchedSwitch  = "ek_sched_switch"
+	schedVarMatrixStride    = "matrix_stride"
 )
 
 // loadSched returns the embedded CollectionSpec for sched.
@@ -157,9 +157,10 @@ type schedSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type schedProgramSpecs struct {
-	EkBucketOf    *ebpf.ProgramSpec `ebpf:"ek_bucket_of"`
-	EkOpenWaits   *ebpf.ProgramSpec `ebpf:"ek_open_waits"`
-	EkSchedSwitch *ebpf.ProgramSpec `ebpf:"ek_sched_switch"`
+	EkBucketOf     *ebpf.ProgramSpec `ebpf:"ek_bucket_of"`
+	EkOpenWaits    *ebpf.ProgramSpec `ebpf:"ek_open_waits"`
+	EkSchedMigrate *ebpf.ProgramSpec `ebpf:"ek_sched_migrate"`
+	EkSchedSwitch  *ebpf.ProgramSpec `ebpf:"ek_sched_switch"`
 }
 
 // schedMapSpecs contains maps before they are loaded into the kernel.
@@ -231,15 +232,17 @@ type schedVariables struct {
 //
 // It can be passed to loadSchedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type schedPrograms struct {
-	EkBucketOf    *ebpf.Program `ebpf:"ek_bucket_of"`
-	EkOpenWaits   *ebpf.Program `ebpf:"ek_open_waits"`
-	EkSchedSwitch *ebpf.Program `ebpf:"ek_sched_switch"`
+	EkBucketOf     *ebpf.Program `ebpf:"ek_bucket_of"`
+	EkOpenWaits    *ebpf.Program `ebpf:"ek_open_waits"`
+	EkSchedMigrate *ebpf.Program `ebpf:"ek_sched_migrate"`
+	EkSchedSwitch  *ebpf.Program `ebpf:"ek_sched_switch"`
 }
 
 func (p *schedPrograms) Close() error {
 	return _SchedClose(
 		p.EkBucketOf,
 		p.EkOpenWaits,
+		p.EkSchedMigrate,
 		p.EkSchedSwitch,
 	)
 }

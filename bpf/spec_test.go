@@ -24,6 +24,9 @@ func TestObject(t *testing.T) {
 	if iter := spec.Programs[openProgram]; iter == nil || iter.Type != ebpf.Tracing || iter.AttachType != ebpf.AttachTraceIter {
 		t.Errorf("iterator: %+v", iter)
 	}
+	if move := spec.Programs[migrateProgram]; move == nil || move.Type != ebpf.Tracing || move.AttachTo != "sched_migrate_task" {
+		t.Errorf("program: %+v", move)
+	}
 	known := map[string]ebpf.MapType{
 		"slots": ebpf.Array, "threads": ebpf.Array, "opens": ebpf.Array, "cpus": ebpf.Array, "matrix": ebpf.Array, "lost": ebpf.Array,
 		".rodata": ebpf.Array,

@@ -40,7 +40,7 @@ func decode(b []byte) (r record) {
 	le := binary.LittleEndian
 	r.WaitNs, r.RunNs, r.Waits = le.Uint64(b[0:]), le.Uint64(b[8:]), le.Uint64(b[16:])
 	r.Accounted, r.Exec = le.Uint64(b[24:]), le.Uint64(b[32:])
-	r.Group, r.Throttled = le.Uint64(b[40:]), le.Uint64(b[48:])
+	r.Group, r.Throttled, r.MovedNs = le.Uint64(b[40:]), le.Uint64(b[48:]), le.Uint64(b[56:])
 	at := int(unsafe.Offsetof(r.Split))
 	for i := range r.Split {
 		r.Split[i] = le.Uint64(b[at+8*i:])
@@ -51,7 +51,7 @@ func decode(b []byte) (r record) {
 		r.Hosts[i].Ns, r.Hosts[i].Tgid, r.Hosts[i].Pad = le.Uint64(h), le.Uint32(h[8:]), le.Uint32(h[12:])
 	}
 	at = int(unsafe.Offsetof(r.Tid))
-	for i, field := range []*uint32{&r.Tid, &r.Tgid, &r.Seen, &r.Pcount, &r.Who, &r.OutCpu, &r.Moves, &r.Pad} {
+	for i, field := range []*uint32{&r.Tid, &r.Tgid, &r.Seen, &r.Pcount, &r.Who, &r.Pad} {
 		*field = le.Uint32(b[at+4*i:])
 	}
 	at = int(unsafe.Offsetof(r.Latency))

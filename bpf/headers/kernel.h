@@ -30,6 +30,7 @@ enum {
 
 struct rq {
 	__u64 clock;
+	int cpu;
 };
 
 struct cfs_rq {
@@ -41,7 +42,6 @@ struct cfs_rq {
 struct sched_entity {
 	struct cfs_rq *cfs_rq; /* CONFIG_FAIR_GROUP_SCHED; right for every class but deadline */
 	__u64 sum_exec_runtime;
-	__u64 nr_migrations;
 };
 
 struct sched_info {
