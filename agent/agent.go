@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/evenkeel/evenkeel/agent/cgroup"
 	"github.com/evenkeel/evenkeel/agent/procfs"
 	"github.com/evenkeel/evenkeel/bpf"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
@@ -22,6 +23,7 @@ type Config struct {
 	Busy       func() (ns uint64, err error) // time that the CPUs for VMs have been busy since boot
 	Own        func() (ns uint64, err error) // time that this daemon has run
 	Proc       procfs.Reader
+	Groups     cgroup.Reader
 	CPUs       procfs.CPUs // that VMs may use
 	Block      BlockMeter  // nil: the kernel does not count block I/O
 	Disks      Disks
@@ -47,9 +49,11 @@ type Agent struct {
 	window   window
 	auditor  auditor
 	gathered gatherings
-	live     Live
-	relisted chan struct{}
-	detailed detailed
+
+	unlimited map[string]time.Duration // VMs without quotas, and when that was seen; gather's alone
+	live      Live
+	relisted  chan struct{}
+	detailed  detailed
 }
 
 // detailed says which details were published last.
@@ -290,7 +294,8 @@ func (a *Agent) facts(promise time.Duration) hostFacts {
 	return hostFacts{
 		cpus: a.cfg.Member.CPUs, memory: a.cfg.Member.Memory, inventory: a.register.now,
 		source: a.cfg.Meter.Source(), takenAt: a.cfg.Now(), nextIn: promise,
-		settling: func(vm string) bool { return a.arrivals.settling(vm, a.cfg.Uptime(), a.view.Settings.SettleIn()) },
+		settling:  func(vm string) bool { return a.arrivals.settling(vm, a.cfg.Uptime(), a.view.Settings.SettleIn()) },
+		throttled: a.gathered.throttled,
 		task: func(pid int) string {
 			process, err := a.cfg.Proc.Process(pid)
 			if err != nil {

@@ -18,6 +18,42 @@ func ownDoing(then, now VCPUReading) uint64 {
 	return less(own(now), own(then))
 }
 
+// vcpuSpan is what a vCPU did between two readings, in ns.
+type vcpuSpan struct {
+	run, wait uint64
+	others    uint64 // the part of wait that is others' doing
+}
+
+// spent tells each vCPU's, open runs and waits included.
+func spent(then, now VMReading) []vcpuSpan {
+	out := make([]vcpuSpan, len(now.VCPUs))
+	for i, c := range now.VCPUs {
+		p := then.VCPUs[i]
+		wait := less(c.WaitNS+c.OpenWaitNS, p.WaitNS+p.OpenWaitNS)
+		out[i] = vcpuSpan{less(c.RunNS+c.OpenRunNS, p.RunNS+p.OpenRunNS), wait, less(wait, ownDoing(p, c))}
+	}
+	return out
+}
+
+// withoutThrottling takes throttling off what is others' doing, where nothing
+// tells whose wait it was: from each vCPU in proportion. Waits that are nobody
+// else's doing anyway are taken to have been throttling first.
+func withoutThrottling(spans []vcpuSpan, throttled uint64) {
+	var others, own uint64
+	for _, s := range spans {
+		others += s.others
+		own += s.wait - s.others
+	}
+	throttled = less(throttled, own)
+	if others == 0 || throttled == 0 {
+		return
+	}
+	left := 1 - min(float64(throttled)/float64(others), 1)
+	for i := range spans {
+		spans[i].others = uint64(float64(spans[i].others) * left)
+	}
+}
+
 // whoIsToBlame is why a VM waited within the window, and behind whom; nothing
 // where the source knows no causes.
 func (w *window) whoIsToBlame(d *cluster.Detail, uuid string, f hostFacts) {
@@ -27,6 +63,9 @@ func (w *window) whoIsToBlame(d *cluster.Detail, uuid string, f hostFacts) {
 		return
 	}
 	sum := waited(then, now)
+	if !w.samples[len(w.samples)-1].reading.Throttling {
+		putDownToQuota(&sum, f.throttled(uuid, span))
+	}
 	d.Waits = waits(sum, span)
 	d.Culprits = culprits(then, now, sum.Total(), f.task)
 }
@@ -45,6 +84,22 @@ func waited(then, now VMReading) (sum bpf.Split) {
 		sum[bpf.CauseQuota] = less(sum[bpf.CauseQuota]+c.OpenQuotaNS, p.OpenQuotaNS)
 	}
 	return sum
+}
+
+// putDownToQuota moves throttling that nothing else told of out of all other
+// causes, in proportion.
+func putDownToQuota(sum *bpf.Split, throttled uint64) {
+	rest := sum.Total() - sum[bpf.CauseQuota]
+	if throttled = min(throttled, rest); throttled == 0 {
+		return
+	}
+	left := 1 - float64(throttled)/float64(rest)
+	for c := range sum {
+		if bpf.Cause(c) != bpf.CauseQuota {
+			sum[c] = uint64(float64(sum[c]) * left)
+		}
+	}
+	sum[bpf.CauseQuota] += throttled
 }
 
 func waits(sum bpf.Split, span time.Duration) *cluster.Waits {

@@ -179,3 +179,45 @@ func TestFiguresPassTheBounds(t *testing.T) {
 		}
 	}
 }
+
+// Where the kernel does not tell the probe of throttling, the groups' accounts
+// do: what they say is no contention, and is put down to the quota.
+func TestQuotaByTheGroupsAccounts(t *testing.T) {
+	w := eleven(func(s uint64, _ *VMReading, c *VCPUReading) {
+		c.RunNS, c.WaitNS = 300*ms*s, 700*ms*s
+		c.Causes[bpf.CauseIdle], c.Causes[bpf.CauseVM] = 350*ms*s, 350*ms*s
+	})
+	f := facts(1)
+	f.throttled = func(_ string, span time.Duration) uint64 { return uint64(span) * 6 / 10 }
+	v := w.load(f).VMs[0]
+	if v.Steal != 700_000 || v.Contention != 100_000 || v.Demand != 400 {
+		t.Errorf("%+v", v)
+	}
+	d, _ := w.details(&gatherings{}, f).VM(0)
+	if d.Waits == nil || d.Waits.Quota != 600 || d.Waits.VMs != 50 || d.Waits.Idle != 50 {
+		t.Errorf("%+v", d.Waits)
+	}
+	f.source = cluster.SourceSchedstat // which knows no causes at all
+	for s := range w.samples {
+		w.samples[s].reading.VMs[vmID(0)].VCPUs[0].Causes = bpf.Split{}
+	}
+	if v := w.load(f).VMs[0]; v.Contention != 100_000 || v.Demand != 400 {
+		t.Errorf("by schedstat: %+v", v)
+	}
+}
+
+// Where it does tell, the groups' accounts, which cannot know whose wait it
+// was, are not asked.
+func TestTheProbesThrottlingIsBelieved(t *testing.T) {
+	w := eleven(func(s uint64, _ *VMReading, c *VCPUReading) {
+		c.WaitNS, c.Causes[bpf.CauseVM] = 700*ms*s, 700*ms*s
+	})
+	for s := range w.samples {
+		w.samples[s].reading.Throttling = true
+	}
+	f := facts(1)
+	f.throttled = func(_ string, span time.Duration) uint64 { return uint64(span) }
+	if v := w.load(f).VMs[0]; v.Contention != 700_000 {
+		t.Errorf("%+v", v)
+	}
+}

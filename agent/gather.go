@@ -32,6 +32,7 @@ func (a *Agent) gatherOnce(ctx context.Context) {
 	a.gatherBlock(guests, next)
 	a.gatherDisks(ctx, next)
 	a.gatherMemory(guests, next)
+	a.gatherQuotas(guests, next)
 	a.gatherHost(&next.host)
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -24,7 +24,10 @@ type Reading struct {
 	At   time.Duration // CLOCK_BOOTTIME
 	Lost uint64        // events dropped since the meter was opened
 	Cost bpf.Cost      // of the probe since it was loaded; zero without one
-	VMs  map[string]VMReading
+	// Throttling says that the causes tell throttling by quotas from contention;
+	// else the groups' own accounts are all that is known of it.
+	Throttling bool
+	VMs        map[string]VMReading
 }
 
 // VMReading holds one VM's counters. None of them ever falls while Since

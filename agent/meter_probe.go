@@ -19,6 +19,8 @@ type ProbeMeter struct {
 	uptime func() time.Duration
 	listed threads
 
+	throttling bool // the kernel tells the probe of it
+
 	vhost   map[int][]bpf.Thread // the kernel's vhost workers, by the process that they serve
 	vhostAt time.Duration
 
@@ -34,7 +36,8 @@ func OpenProbeMeter(proc procfs.Reader, uptime func() time.Duration) (*ProbeMete
 	if err != nil {
 		return nil, err
 	}
-	return &ProbeMeter{probes: probes, proc: proc, uptime: uptime, listed: threads{proc, map[int]*threadSet{}}}, nil
+	throttling := slices.ContainsFunc(probes.Features(), func(f bpf.Feature) bool { return f.Name == bpf.FeatureQuota && f.On })
+	return &ProbeMeter{probes: probes, proc: proc, uptime: uptime, throttling: throttling, listed: threads{proc, map[int]*threadSet{}}}, nil
 }
 
 // Source is ebpf.
@@ -118,7 +121,7 @@ func (p *ProbeMeter) Read() (Reading, error) {
 		return Reading{}, err
 	}
 	after := p.kernelSums(due)
-	out := Reading{At: p.uptime(), Lost: r.Absurd + r.Foreign + r.Missed, Cost: r.Cost, VMs: make(map[string]VMReading, len(r.VMs))}
+	out := Reading{At: p.uptime(), Lost: r.Absurd + r.Foreign + r.Missed, Cost: r.Cost, Throttling: p.throttling, VMs: make(map[string]VMReading, len(r.VMs))}
 	var threads []int
 	for id, vm := range r.VMs {
 		total := vm.Total()

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/evenkeel/evenkeel/agent/cgroup"
 	"github.com/evenkeel/evenkeel/agent/procfs"
 	"github.com/evenkeel/evenkeel/bpf"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
@@ -18,7 +19,8 @@ type vitals struct {
 
 	memory *procfs.Footprint // of QEMU; nil: not readable
 	faults uint64            // major ones, of QEMU since it began
-	pid    int               // whose footprint and faults these are
+	limits *cgroup.Limits    // nil: no quota, or unknown
+	pid    int               // of QEMU: whose figures these are
 }
 
 // hostVitals are the host's own slower counters.
@@ -87,6 +89,7 @@ func (g *gatherings) tell(d *cluster.Detail, vm string) {
 	}
 	d.Block = blockOf(then, now)
 	d.Memory = memoryOf(then, now)
+	g.tellQuotas(d, vm)
 }
 
 // tellHost adds what the vitals say of the host within the window.

@@ -48,7 +48,10 @@ type hostFacts struct {
 	source    cluster.Source
 	takenAt   time.Time
 	nextIn    time.Duration
-	settling  func(vm string) bool        // it booted or came a moment ago
+	settling  func(vm string) bool // it booted or came a moment ago
+	// throttled estimates how long quotas held a VM back within a span, by the
+	// groups' own accounts.
+	throttled func(vm string, span time.Duration) (ns uint64)
 	task      func(pid int) (name string) // of a host's process, "" if it is gone
 }
 
@@ -75,7 +78,7 @@ func (w *window) load(f hostFacts) cluster.Load {
 		if vm.Incoming || vm.Run != cluster.RunRunning {
 			continue
 		}
-		v, t, ok := w.vm(vm)
+		v, t, ok := w.vm(vm, f)
 		if !ok {
 			continue
 		}
@@ -143,7 +146,7 @@ func (t *totals) add(o totals) {
 
 // vm makes one VM's figures from the part of the window in which it was there
 // with the same threads.
-func (w *window) vm(vm cluster.VM) (v cluster.VMLoad, t totals, ok bool) {
+func (w *window) vm(vm cluster.VM, f hostFacts) (v cluster.VMLoad, t totals, ok bool) {
 	last := w.samples[len(w.samples)-1]
 	now, seen := last.reading.VMs[vm.UUID]
 	if !seen || len(now.VCPUs) == 0 {
@@ -156,19 +159,20 @@ func (w *window) vm(vm cluster.VM) (v cluster.VMLoad, t totals, ok bool) {
 	v.Slot = vm.Slot
 	var latency bpf.Histogram
 	var demand time.Duration
-	for i, c := range now.VCPUs {
-		p := then.VCPUs[i]
-		run, wait := less(c.RunNS+c.OpenRunNS, p.RunNS+p.OpenRunNS), less(c.WaitNS+c.OpenWaitNS, p.WaitNS+p.OpenWaitNS)
-		others := less(wait, ownDoing(p, c))
-		sleep := span - time.Duration(min(run+wait, uint64(span)))
-		demand += cluster.Demand(time.Duration(run), time.Duration(others), sleep)
-		v.StealMax = max(v.StealMax, ratio(wait, uint64(span)))
-		v.ContentionMax = max(v.ContentionMax, ratio(others, uint64(span)))
-		latency = latency.Add(c.Latency.Sub(p.Latency))
-		t.waitNS += wait
-		t.othersNS += others
+	spans := spent(then, now)
+	if !last.reading.Throttling {
+		withoutThrottling(spans, f.throttled(vm.UUID, span))
+	}
+	for i, c := range spans {
+		sleep := span - time.Duration(min(c.run+c.wait, uint64(span)))
+		demand += cluster.Demand(time.Duration(c.run), time.Duration(c.others), sleep)
+		v.StealMax = max(v.StealMax, ratio(c.wait, uint64(span)))
+		v.ContentionMax = max(v.ContentionMax, ratio(c.others, uint64(span)))
+		latency = latency.Add(now.VCPUs[i].Latency.Sub(then.VCPUs[i].Latency))
+		t.waitNS += c.wait
+		t.othersNS += c.others
 		t.wallNS += uint64(span)
-		v.Run += perWall(run, span)
+		v.Run += perWall(c.run, span)
 	}
 	v.Wait = perWall(t.waitNS, span)
 	v.Others = perWall(less(now.Others, then.Others), span)

@@ -28,7 +28,7 @@ var floors = []floor{
 	{"scheduler/sim", []string{"scheduler", "scheduler/cluster"}, none, "a simulated fleet must be replayable from a file"},
 	{"scheduler/rebalancer", []string{"scheduler", "scheduler/cluster"}, none, "the loop is testable without raft; it sees consensus through an interface of its own"},
 	{"scheduler/bench", []string{"scheduler", "scheduler/cluster", "scheduler/sim"}, none, "what measures the planner is part of it"},
-	{"bpf", nil, []string{"github.com/cilium/ebpf"}, "kernels change for their own reasons"},
+	{"bpf", nil, []string{"github.com/cilium/ebpf", "golang.org/x/sys/unix"}, "kernels change for their own reasons"},
 	{"agent", []string{"agent/procfs", "bpf", "scheduler/cluster"}, nil, "a host obeys moves, it does not plan them"},
 	{"agent/procfs", nil, none, "it reads files and knows nothing of what they are for"},
 	{"consensus", []string{"scheduler/cluster"}, nil, "it replicates decisions, it does not make them"},

@@ -13,6 +13,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"github.com/evenkeel/evenkeel/agent"
+	"github.com/evenkeel/evenkeel/agent/cgroup"
 	"github.com/evenkeel/evenkeel/agent/libvirt"
 	"github.com/evenkeel/evenkeel/agent/procfs"
 	"github.com/evenkeel/evenkeel/cmd/internal/certs"
@@ -136,9 +137,10 @@ func (h *host) measure() (closer func(), err error) {
 		return nil, err
 	}
 	meter := openMeter(proc, cpus, h.log)
-	blocks, closeBlocks := openBlockMeter(h.log)
+	groups := cgroup.New(proc)
+	blocks, closeBlocks := openBlockMeter(groups, h.log)
 	h.agent = agent.New(agent.Config{
-		Member: h.member, Hypervisor: hypervisor, Meter: meter, Busy: busy(proc, cpus), Own: own, Proc: proc, CPUs: cpus,
+		Member: h.member, Hypervisor: hypervisor, Meter: meter, Busy: busy(proc, cpus), Own: own, Proc: proc, CPUs: cpus, Groups: groups,
 		Block: blocks, Disks: libvirt.NewDisks(hypervisor), Uplink: h.uplink, Journal: journal,
 		Uptime: uptime, Now: time.Now, Logger: h.log,
 	})

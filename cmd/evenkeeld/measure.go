@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/evenkeel/evenkeel/agent"
+	"github.com/evenkeel/evenkeel/agent/cgroup"
 	"github.com/evenkeel/evenkeel/agent/procfs"
 	"github.com/evenkeel/evenkeel/cmd/internal/config"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
@@ -88,8 +89,14 @@ func openMeter(proc procfs.Reader, cpus procfs.CPUs, log *slog.Logger) agent.Met
 }
 
 // openBlockMeter loads the block probe; without it libvirt's statistics remain.
-func openBlockMeter(log *slog.Logger) (m agent.BlockMeter, closer func() error) {
-	blocks, err := agent.OpenProbeBlockMeter(func(int) uint64 { return 0 })
+func openBlockMeter(groups cgroup.Reader, log *slog.Logger) (m agent.BlockMeter, closer func() error) {
+	blocks, err := agent.OpenProbeBlockMeter(func(pid int) uint64 {
+		g, err := groups.Block(pid)
+		if err != nil || !g.Own {
+			return 0 // others' I/O would count as the VM's
+		}
+		return g.ID
+	})
 	if err != nil {
 		log.Warn("no eBPF block probe: disks are measured by QEMU alone, means only", "err", err)
 		return nil, func() error { return nil }
