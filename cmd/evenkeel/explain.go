@@ -221,6 +221,7 @@ func (x explanation) host() {
 	x.Line(x.Paint(ui.Strong, h.Name) + "  " + x.Paint(hostTone(h.State), string(h.State)) + x.Paint(ui.Faint, "   "+h.ID))
 	x.why("Message", "%s", h.Message)
 	x.why("Suffers", "%s; threshold %s", hostLine(h), ui.Percent(x.EnterRatio))
+	x.why("Besides", "%s", besides(h))
 	if len(x.VMs) > 0 {
 		x.Line("")
 		x.Table(vmColumns, vmRows(x.VMs))
@@ -232,6 +233,15 @@ func hostLine(h api.Host) string {
 	return fmt.Sprintf("%s: contention %s, worst vCPU %s (steal %s), %.2f of %g CPUs busy, %s of %s promised, excess %s",
 		h.Name, ui.Percent(h.ContentionRatio), ui.Percent(h.ContentionRatioMax), ui.Percent(h.StealRatio), h.CPUUse, h.CPUs,
 		ui.Bytes(h.MemoryUsedBytes), ui.Bytes(h.MemoryBytes), ui.Seconds(h.ExcessSeconds))
+}
+
+// besides tells what else takes the host's CPUs and time.
+func besides(h api.Host) string {
+	text := fmt.Sprintf("%.2f CPUs of its own work, %.2f of them interrupts; measuring takes %.3f", h.CPUOverhead, h.CPUInterrupts, h.CPUMeasuring)
+	if stall := stalled(h.Pressure); stall != "" {
+		text += "; stalled on " + stall
+	}
+	return text
 }
 
 // recent shows the newest moves and the newest decision about the subject.

@@ -40,10 +40,14 @@ var hostColumns = []ui.Column{
 	{Title: "STATE"},
 	{Title: "STEAL", Right: true},
 	{Title: "WORST VCPU", Right: true},
+	{Title: "CONTENTION", Right: true},
 	{Title: "RUNQ P99", Right: true},
 	{Title: "CPU USE", Right: true},
 	{Title: "CPUS", Right: true},
 	{Title: "OVERHEAD", Right: true, Wide: true},
+	{Title: "INTERRUPTS", Right: true, Wide: true},
+	{Title: "MEASURING", Right: true, Wide: true},
+	{Title: "STALLED", Wide: true},
 	{Title: "MEMORY", Right: true},
 	{Title: "VMS", Right: true},
 	{Title: "MOVES", Right: true},
@@ -70,8 +74,9 @@ func hostRows(hosts []api.Host) [][]ui.Cell {
 		}
 		rows[i] = []ui.Cell{
 			ui.Text(h.Name), ui.Toned(hostTone(h.State), string(h.State)),
-			seen(ui.Percent(h.StealRatio)), seen(ui.Percent(h.StealRatioMax)), seen(ui.Seconds(h.RunQueueP99)),
+			seen(ui.Percent(h.StealRatio)), seen(ui.Percent(h.StealRatioMax)), seen(ui.Percent(h.ContentionRatio)), seen(ui.Seconds(h.RunQueueP99)),
 			seen(fmt.Sprintf("%.2f", h.CPUUse)), ui.Text(fmt.Sprintf("%g", h.CPUs)), seen(fmt.Sprintf("%.2f", h.CPUOverhead)),
+			seen(fmt.Sprintf("%.2f", h.CPUInterrupts)), seen(fmt.Sprintf("%.3f", h.CPUMeasuring)), seen(stalled(h.Pressure)),
 			ui.Text(ui.Bytes(h.MemoryUsedBytes) + " of " + ui.Bytes(h.MemoryBytes)),
 			ui.Text(fmt.Sprint(h.VMs)), ui.Text(fmt.Sprint(h.MovesInFlight)), ui.Text(ui.SecondsOr(h.AgeSeconds)),
 			ui.Text(string(h.Source)), ui.Text(ui.Seconds(h.ExcessSeconds)), ui.Text(h.Version), ui.Text(h.Address), ui.Text(h.ID),
@@ -89,4 +94,13 @@ func hostTone(s api.HostState) ui.Tone {
 		return ui.Bad
 	}
 	return ui.Warn
+}
+
+// stalled tells for what share of time tasks of the host stalled on memory and
+// on I/O, "" where the kernel does not account for it.
+func stalled(p *api.Pressure) string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprintf("memory %s, I/O %s", ui.Percent(p.MemorySomeRatio), ui.Percent(p.IOSomeRatio))
 }

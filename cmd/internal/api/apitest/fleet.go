@@ -17,6 +17,9 @@ const (
 
 // Fleet is a State in the making.
 type Fleet struct {
+	// Burden adds to every load what else the hosts bear; nil: nothing.
+	Burden func(*cluster.Load)
+
 	State cluster.State
 	at    cluster.Time
 	seq   map[string]uint64
@@ -126,6 +129,9 @@ func (f *Fleet) Beat(host string, guests ...Guest) {
 		load.StealMax = max(load.StealMax, g.Steal)
 		load.Contention += g.Contention / cluster.Ratio(len(guests))
 		load.ContentionMax = max(load.ContentionMax, g.Contention)
+	}
+	if f.Burden != nil {
+		f.Burden(&load)
 	}
 	f.Do(agentOf(host), cluster.Snapshots{Batch: []cluster.Snapshot{{Host: host, Incarnation: 1, Sequence: seq, Inventory: inv, Load: load, Details: details}}})
 }

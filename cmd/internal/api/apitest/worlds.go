@@ -63,6 +63,9 @@ func Causes(addresses map[string]string) *Fleet {
 			Write: cluster.BlockFigures{Requests: 10, Bytes: 40960, Guest: 9 * time.Millisecond, Errors: 2},
 		},
 	}
+	f.Burden = func(l *cluster.Load) {
+		l.Interrupts, l.Cost, l.Pressure = 40, 6, &cluster.Pressure{CPUSome: 700_000, MemorySome: 1000, IOSome: 84_000, IOFull: 21_000}
+	}
 	f.Beats(12, vms, nil)
 	f.decide(cluster.ResultNothing, cluster.CodeModeRecommend, "mode is recommend: `evenkeel mode auto` lets evenkeel move VMs")
 	return f
