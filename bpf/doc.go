@@ -6,7 +6,8 @@
 //	err = p.Track(bpf.Target{VM: uuid, PID: pid, Threads: threads})
 //	reading, err := p.Read()
 //
-// One program on sched_switch reads the scheduler's own accounts, so the sums
-// are the kernel's, to the nanosecond; what the program adds is the
-// distribution. DESIGN.md has the reasons.
+// A program on sched_switch reads the scheduler's own accounts, so the sums are
+// the kernel's, to the nanosecond; what it adds is the distribution, and from a
+// book of who ran on each CPU the causes and culprits of the waits. DESIGN.md
+// has the reasons.
 package bpf

@@ -182,3 +182,53 @@ func TestRolesAndReuse(t *testing.T) {
 		last = r
 	}
 }
+
+// Five hundred VMs with four threads each: the two that run are found among
+// them, and each other's culprits whatever their places.
+func TestHundredsOfVMs(t *testing.T) {
+	p, err := Open(Options{})
+	if err != nil {
+		open(t) // skips or fails with the reason
+		t.Fatal(err)
+	}
+	defer p.Close()
+	var f fleet
+	f.add(t, p, "first", startWorker(t, workBurn, 0, 1))
+	for i := range 500 {
+		target := Target{VM: fmt.Sprint("idle", i), PID: 20000 + 4*i}
+		for n := range 4 { // ids that nobody has, as far as that can be known
+			target.Threads = append(target.Threads, Thread{TID: 20000 + 4*i + n, VCPU: n})
+		}
+		if err := p.Track(target); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.add(t, p, "last", startWorker(t, workBurn, 0, 1))
+	f.play(t, time.Second)
+	began := time.Now()
+	r := read(t, p)
+	t.Logf("read %d VMs in %v", len(r.VMs), time.Since(began))
+	lawful(t, r)
+	if a, b := behind(r.VMs["first"], "last"), behind(r.VMs["last"], "first"); len(r.VMs) != 502 || a < 1e8 || b < 1e8 {
+		t.Errorf("%d VMs; waited %d ns and %d ns for each other", len(r.VMs), a, b)
+	}
+}
+
+// A worker that is a process by itself, as vhost's were before 6.4, counts for
+// the VM that it serves.
+func TestThreadOfAnotherProcess(t *testing.T) {
+	p := open(t)
+	b := startWorker(t, workBurn, 0, 1)
+	pid := b.cmd.Process.Pid
+	th := Thread{TID: b.tid, Start: 1, VCPU: -1, Role: RoleVhost, PID: pid}
+	if err := p.Track(Target{VM: "a", PID: pid + 1, Threads: []Thread{th}}); err != nil {
+		t.Fatal(err)
+	}
+	b.thaw()
+	time.Sleep(200 * time.Millisecond)
+	b.freeze(t)
+	r := read(t, p)
+	if v := r.VMs["a"]; v.Roles[RoleVhost].RunNS == 0 || r.Foreign != 0 {
+		t.Errorf("ran %d ns, foreign %d", v.Roles[RoleVhost].RunNS, r.Foreign)
+	}
+}
