@@ -79,8 +79,11 @@ func setQuota(t *testing.T, v2 bool, tenant, vm string) {
 	files := [][2]string{{vm + "/cpu.cfs_period_us", "100000"}, {vm + "/cpu.cfs_quota_us", "20000"}}
 	if v2 {
 		files = [][2]string{
-			{tenant + "/cgroup.subtree_control", "+cpu"}, {vm + "/cpu.max", "20000 100000"},
-			{vm + "/vcpu0/cgroup.type", "threaded"}, {vm + "/emulator/cgroup.type", "threaded"}, {vm + "/cgroup.subtree_control", "+cpu"},
+			{tenant + "/cgroup.subtree_control", "+cpu"},
+			{vm + "/cpu.max", "20000 100000"},
+			{vm + "/vcpu0/cgroup.type", "threaded"},
+			{vm + "/emulator/cgroup.type", "threaded"},
+			{vm + "/cgroup.subtree_control", "+cpu"},
 		}
 	}
 	for _, f := range files {

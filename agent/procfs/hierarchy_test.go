@@ -20,8 +20,10 @@ func TestGroup(t *testing.T) {
 		"hybrid": {hybrid + cpu1, groups, "cpu", nil, Group{"cpu", false, "sys/fs/cgroup/cpu", "/machine.slice/vm"}, ""},
 		"v2":     {v2, "0::/u/v\n", "cpu", map[string]string{"sys/fs/cgroup/cgroup.controllers": "cpuset cpu io\n"}, Group{"cpu", true, "sys/fs/cgroup", "/u/v"}, ""},
 		"v2's io": {
-			hybrid + cpu1, groups, "blkio", map[string]string{"sys/fs/cgroup/unified/cgroup.controllers": "io\n"},
-			Group{"blkio", true, "sys/fs/cgroup/unified", "/u"}, "",
+			hybrid + cpu1, groups, "blkio",
+			map[string]string{"sys/fs/cgroup/unified/cgroup.controllers": "io\n"},
+			Group{"blkio", true, "sys/fs/cgroup/unified", "/u"},
+			"",
 		},
 		"v1, root":    {cpu1, "2:cpu,cpuacct:/\n", "cpu", nil, Group{"cpu", false, "sys/fs/cgroup/cpu", "/"}, ""},
 		"container":   {strings.Replace(cpu1, " / ", " /pod ", 1), "2:cpu,cpuacct:/pod/x\n", "cpu", nil, Group{"cpu", false, "sys/fs/cgroup/cpu", "/x"}, ""},
