@@ -79,6 +79,21 @@ func TestSpeed(t *testing.T) {
 	}
 }
 
+func TestCapacity(t *testing.T) {
+	cpu := func(n string) string { return sysCPU + "cpu" + n + "/topology/core_cpus_list" }
+	r := made(map[string]string{cpu("1"): "0-1\n", cpu("2"): "2-3\n", cpu("3"): "2-3\n", "proc/cpuinfo": "processor\t: 0\nprocessor\t: 1\nmodel name\t: X\n"})
+	c, err := r.Capacity(CPUs{1, 2, 3})
+	check(t, err, c, Capacity{3, 2, Speed{Model: "X"}})
+	if !c.SMT() || (Capacity{CPUs: 2, Cores: 2}).SMT() {
+		t.Error("SMT")
+	}
+	if c, err := r.Capacity(CPUs{2, 3}); err == nil { // /proc/cpuinfo has no such CPU
+		t.Errorf("%+v", c)
+	}
+	c, err = r.Capacity(nil)
+	check(t, err, c, Capacity{})
+}
+
 func TestInterrupts(t *testing.T) {
 	times := []CPUTimes{{CPU: 0, IRQNS: 1, SoftIRQNS: 2}, {CPU: 1, IRQNS: 10, SoftIRQNS: 20, UserNS: 5}, {CPU: 3, IRQNS: 100}}
 	if got := InterruptNS(times, CPUs{1, 2, 3}); got != 130 {
