@@ -8,6 +8,7 @@ MAKEFLAGS   += --no-builtin-rules
 
 GO       ?= go
 VAGRANT  ?= vagrant
+KERNELS  ?= 5.10 6.1 6.12 7
 FUZZTIME ?= 1m
 
 # The same source gives the same bytes, and the binaries run on any Linux.
@@ -53,9 +54,9 @@ test-long: test ## also fuzz every target for FUZZTIME (1m)
 	done
 
 .PHONY: test-vm
-test-vm: ## run the tests of bpf/ on a Debian kernel in QEMU, or on KERNEL=vmlinuz
+test-vm: ## run the tests of bpf/ on Debian's kernels in QEMU: KERNELS="5.10 6.1 6.12 7"
 	@deploy/setup.sh build vm
-	.ci/test-vm $(KERNEL)
+	RECORD=$(RECORD) .ci/test-vm $(KERNELS)
 
 .PHONY: vet
 vet:

@@ -13,8 +13,8 @@ declare -A packages=(
   [vagrant]="vagrant vagrant-libvirt"
   # Objects are committed; only who changes a BPF program needs the compiler.
   [generate]="clang-19 llvm-19 libbpf-dev"
-  # A kernel of Debian's in QEMU, with the tests of bpf/ in its initramfs.
-  [vm]="qemu-system-x86 busybox-static cpio"
+  # Kernels of Debian's in QEMU, with the tests of bpf/ in their initramfs.
+  [vm]="qemu-system-x86 busybox-static cpio xz-utils debian-archive-keyring"
   [lint]="shellcheck clang-format-19"
 )
 
