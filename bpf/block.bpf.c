@@ -17,6 +17,7 @@
 
 const volatile __u32 mapper_major = 0;	/* the device mapper's, 0 if there is none */
 const volatile bool flights_by_bio = 0; /* no block_io_start: flights are keyed by bio */
+const volatile bool stamped = 1;	/* 0 in tests: as if no request had its issue's stamp */
 volatile __u32 flights_noted = 0;	/* a program that notes flights is attached */
 
 /* Sizes are set before loading. */
@@ -40,7 +41,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, EK_BLOCK_LOST_CELLS);
-	__type(key, __u32);
+	__type(key, enum ek_block_lost);
 	__type(value, __u64);
 } lost SEC(".maps");
 
@@ -169,7 +170,8 @@ static __always_inline void count_bucket(__u64 *cells, __u64 ns)
 static __always_inline void count_times(struct request *rq, struct ek_block_vm *vm,
 					struct ek_block_cell *cell, bool flush, __u64 noted)
 {
-	__u64 now = bpf_ktime_get_ns(), start = rq->start_time_ns, issued = rq->io_start_time_ns;
+	__u64 now = bpf_ktime_get_ns(), start = rq->start_time_ns,
+	      issued = stamped ? rq->io_start_time_ns : 0;
 
 	if (!issued)
 		issued = noted;

@@ -57,6 +57,9 @@ type Block struct {
 	issue    string // the program that sees the issue
 	major    uint32 // of the device mapper
 	ncpu     int
+	// unstamped makes the program disregard the kernel's stamps at issue; tests
+	// use it to see the hook at work.
+	unstamped bool
 
 	records, cpus, lost *ebpf.Memory
 

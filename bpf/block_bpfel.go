@@ -32,6 +32,18 @@ type blockEkBlockFlight struct {
 	Epoch  uint32
 }
 
+type blockEkBlockLost uint32
+
+const (
+	blockEkBlockLostEK_BLOCK_ABSURD     blockEkBlockLost = 0
+	blockEkBlockLostEK_BLOCK_FUTURE     blockEkBlockLost = 1
+	blockEkBlockLostEK_BLOCK_EARLY      blockEkBlockLost = 2
+	blockEkBlockLostEK_BLOCK_UNTIMED    blockEkBlockLost = 3
+	blockEkBlockLostEK_BLOCK_UNSPLIT    blockEkBlockLost = 4
+	blockEkBlockLostEK_BLOCK_FULL       blockEkBlockLost = 5
+	blockEkBlockLostEK_BLOCK_LOST_CELLS blockEkBlockLost = 6
+)
+
 type blockEkBlockOwner struct {
 	_     structs.HostLayout
 	Slot  uint32
@@ -74,6 +86,7 @@ const (
 	blockVarFlightsByBio       = "flights_by_bio"
 	blockVarFlightsNoted       = "flights_noted"
 	blockVarMapperMajor        = "mapper_major"
+	blockVarStamped            = "stamped"
 )
 
 // loadBlock returns the embedded CollectionSpec for block.
@@ -145,6 +158,7 @@ type blockVariableSpecs struct {
 	FlightsByBio *ebpf.VariableSpec `ebpf:"flights_by_bio"`
 	FlightsNoted *ebpf.VariableSpec `ebpf:"flights_noted"`
 	MapperMajor  *ebpf.VariableSpec `ebpf:"mapper_major"`
+	Stamped      *ebpf.VariableSpec `ebpf:"stamped"`
 }
 
 // blockObjects contains all objects after they have been loaded into the kernel.
@@ -193,6 +207,7 @@ type blockVariables struct {
 	FlightsByBio *ebpf.Variable `ebpf:"flights_by_bio"`
 	FlightsNoted *ebpf.Variable `ebpf:"flights_noted"`
 	MapperMajor  *ebpf.Variable `ebpf:"mapper_major"`
+	Stamped      *ebpf.Variable `ebpf:"stamped"`
 }
 
 // blockPrograms contains all programs after they have been loaded into the kernel.

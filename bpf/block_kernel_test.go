@@ -5,6 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 )
 
 // Every program that this kernel was found to have room for loads and attaches.
@@ -279,5 +282,49 @@ func TestTwoBlockProbesOnOneKernel(t *testing.T) {
 	}
 	if n, m := readBlock(t, p).VMs["a"].Ops[Write].Requests, readBlock(t, q).VMs["a"].Ops[Read].Requests; n != 0 || m != 0 {
 		t.Errorf("the first has %d writes of the second, that %d reads of the first", n, m)
+	}
+}
+
+// Where the kernel does not stamp a request's issue, the first ones count as
+// device time altogether; from the next Read on a hook notes the issue, for VMs
+// told by either means, and queue and device time part.
+func TestBlockIssueIsNoted(t *testing.T) {
+	kernel, err := btf.LoadKernelSpec()
+	needBPF(t, err)
+	ncpu, err := ebpf.PossibleCPU()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBlock(8, ncpu)
+	b.unstamped = true
+	t.Cleanup(func() { _ = b.Close() })
+	needBPF(t, b.load(kernel, 1024))
+	path := diskFile(t, 16<<20)
+	submitter := startBlockChild(t, nil)
+	if err := b.Track(BlockTarget{VM: "submitter", PID: submitter.pid()}); err != nil {
+		t.Fatal(err)
+	}
+	children := map[string]*blockChild{"submitter": submitter}
+	if b.on(FeatureBlockCgroup) {
+		dir, id := blkCgroup(t, "issue")
+		children["cgroup"] = startBlockChild(t, dir)
+		if err := b.Track(BlockTarget{VM: "cgroup", PID: children["cgroup"].pid(), Cgroup: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	job := blockJob{"read", path, 0, 65536, 131072, 100, 4}
+	submitter.do(t, job)
+	if r := readBlock(t, b); r.Unsplit == 0 || b.links[b.issue] == nil || r.VMs["submitter"].Ops[Read].DeviceNS == 0 {
+		t.Errorf("%d requests unsplit, hook on issue %v", r.Unsplit, b.links[b.issue])
+	}
+	unsplit := readBlock(t, b).Unsplit
+	for vm, c := range children {
+		got := c.counted(t, b, vm, Read, job)[vm].Ops[Read]
+		if got.Requests != 100 || got.Device.Count() != 100 || got.QueueNS == 0 || got.DeviceNS == 0 {
+			t.Errorf("%s: %d reads, %d timed, queue %d ns, device %d ns", vm, got.Requests, got.Device.Count(), got.QueueNS, got.DeviceNS)
+		}
+	}
+	if r := readBlock(t, b); r.Unsplit != unsplit || r.Lost != 0 {
+		t.Errorf("%d more requests unsplit, %d lost", r.Unsplit-unsplit, r.Lost)
 	}
 }

@@ -122,7 +122,8 @@ func (b *Block) spec(flights int) (*ebpf.CollectionSpec, error) {
 	}
 	return spec, errors.Join(
 		spec.Variables["mapper_major"].Set(b.major),
-		spec.Variables["flights_by_bio"].Set(b.submit != submitProgram))
+		spec.Variables["flights_by_bio"].Set(b.submit != submitProgram),
+		spec.Variables["stamped"].Set(!b.unstamped))
 }
 
 // The programs that see the submitter and the issue, by what the kernel has.
