@@ -27,11 +27,14 @@ type Config struct {
 	CPUs       procfs.CPUs // that VMs may use
 	Block      BlockMeter  // nil: the kernel does not count block I/O
 	Disks      Disks
-	Uplink     Uplink
-	Journal    *Journal
-	Uptime     func() time.Duration // CLOCK_BOOTTIME
-	Now        func() time.Time     // this host's clock
-	Logger     *slog.Logger
+	Stats      func(ctx context.Context) (map[string]GuestStats, error) // of all active VMs, by UUID
+	// DirtyRate watches for a while how fast a VM's memory changes.
+	DirtyRate func(ctx context.Context, vm string, period time.Duration) (bytesPerSec int64, err error)
+	Uplink    Uplink
+	Journal   *Journal
+	Uptime    func() time.Duration // CLOCK_BOOTTIME
+	Now       func() time.Time     // this host's clock
+	Logger    *slog.Logger
 }
 
 // Agent measures one host, publishes its load and carries out its moves.
@@ -49,6 +52,10 @@ type Agent struct {
 	window   window
 	auditor  auditor
 	gathered gatherings
+
+	pollers    pollers
+	dirty      map[string]dirtyRate
+	dirtyTried map[string]time.Duration
 
 	unlimited map[string]time.Duration // VMs without quotas, and when that was seen; gather's alone
 	live      Live
@@ -82,6 +89,7 @@ func New(cfg Config) *Agent {
 		cfg: cfg, log: cfg.Logger.With("part", "agent"),
 		register: newRegister(cfg.Member.Incarnation), relisted: make(chan struct{}, 1),
 		libvirt: ErrDisconnected, arrivals: arrivals{proc: cfg.Proc},
+		dirty: map[string]dirtyRate{}, dirtyTried: map[string]time.Duration{},
 	}
 	a.live.Load.Source = cluster.SourceNone
 	a.exec = NewExecutor(ExecutorConfig{
@@ -99,6 +107,7 @@ func (a *Agent) Run(ctx context.Context) {
 	wg.Go(func() { a.relay(ctx, views) })
 	wg.Go(func() { a.exec.Serve(ctx, views) })
 	wg.Go(func() { a.gather(ctx) })
+	wg.Go(func() { a.measureDirty(ctx) })
 	a.measure(ctx)
 	wg.Wait()
 }
@@ -294,8 +303,8 @@ func (a *Agent) facts(promise time.Duration) hostFacts {
 	return hostFacts{
 		cpus: a.cfg.Member.CPUs, memory: a.cfg.Member.Memory, inventory: a.register.now,
 		source: a.cfg.Meter.Source(), takenAt: a.cfg.Now(), nextIn: promise,
-		settling:  func(vm string) bool { return a.arrivals.settling(vm, a.cfg.Uptime(), a.view.Settings.SettleIn()) },
-		throttled: a.gathered.throttled,
+		settling: func(vm string) bool { return a.arrivals.settling(vm, a.cfg.Uptime(), a.view.Settings.SettleIn()) },
+		poller:   a.poller, throttled: a.gathered.throttled, halted: a.gathered.halted,
 		task: func(pid int) string {
 			process, err := a.cfg.Proc.Process(pid)
 			if err != nil {
@@ -304,6 +313,12 @@ func (a *Agent) facts(promise time.Duration) hostFacts {
 			return process.Comm
 		},
 	}
+}
+
+// poller says whether a VM's guest polls; a.mu is held.
+func (a *Agent) poller(vm string) bool {
+	i := slices.IndexFunc(a.guests, func(g Guest) bool { return g.UUID == vm })
+	return i >= 0 && a.pollers.poller(a.guests[i].VCPUThreads, a.cfg.Uptime())
 }
 
 // announced says whether the State knows this start of the daemon.
@@ -343,6 +358,7 @@ func (a *Agent) snapshot(seq uint64, hot bool) cluster.Snapshot {
 	if now-a.detailed.at >= every || a.detailed.inventory != revision {
 		if s.Details = a.window.details(&a.gathered, a.facts(promise)); s.Details != nil {
 			a.detailed = detailed{now, revision}
+			a.tellDirty(s.Details)
 		}
 	}
 	return s

@@ -54,6 +54,19 @@ func withoutThrottling(spans []vcpuSpan, throttled uint64) {
 	}
 }
 
+// usefulShare is the part of the run time that was not halt polling: an idle
+// vCPU that spins for a while before it sleeps does not want the CPU.
+func usefulShare(spans []vcpuSpan, polledNS uint64) float64 {
+	var run uint64
+	for _, s := range spans {
+		run += s.run
+	}
+	if run == 0 {
+		return 1
+	}
+	return float64(useful(run, polledNS)) / float64(run)
+}
+
 // whoIsToBlame is why a VM waited within the window, and behind whom; nothing
 // where the source knows no causes.
 func (w *window) whoIsToBlame(d *cluster.Detail, uuid string, f hostFacts) {

@@ -221,3 +221,13 @@ func TestTheProbesThrottlingIsBelieved(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 }
+
+// An idle guest whose vCPU spins half of its run time away wants only the rest.
+func TestHaltPollingIsNoDemand(t *testing.T) {
+	w := eleven(func(s uint64, _ *VMReading, c *VCPUReading) { c.RunNS = 400 * ms * s })
+	f := facts(1)
+	f.halted = func(_ string, span time.Duration) uint64 { return uint64(span) / 5 }
+	if v := w.load(f).VMs[0]; v.Run != 400 || v.Demand != 200 {
+		t.Errorf("%+v", v)
+	}
+}

@@ -31,9 +31,11 @@ func (a *Agent) gatherOnce(ctx context.Context) {
 	}
 	a.gatherBlock(guests, next)
 	a.gatherDisks(ctx, next)
+	a.gatherStats(ctx, next)
 	a.gatherMemory(guests, next)
 	a.gatherQuotas(guests, next)
 	a.gatherHost(&next.host)
+	a.gatherPollers(guests)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.gathered.add(next)
@@ -78,6 +80,54 @@ func (a *Agent) gatherDisks(ctx context.Context, into gathering) {
 	}
 }
 
+// gatherPollers looks whether vCPUs that are busy all the time ever sleep.
+func (a *Agent) gatherPollers(guests []Guest) {
+	a.mu.Lock()
+	busy := make(map[string]int64, len(guests))
+	for _, vm := range a.register.now.VMs {
+		if l, ok := a.live.Load.VM(vm.Slot); ok && vm.VCPUs > 0 {
+			busy[vm.UUID] = int64(l.Run+l.Wait) / int64(vm.VCPUs)
+		}
+	}
+	a.mu.Unlock()
+	now, tids := a.cfg.Uptime(), map[int]bool{}
+	for _, g := range guests {
+		for _, tid := range g.VCPUThreads {
+			if tid <= 0 || busy[g.UUID] < alwaysBusy {
+				continue // it sleeps: forgotten
+			}
+			s, err := a.cfg.Proc.Switches(g.PID, tid)
+			if err != nil {
+				continue // it has ended
+			}
+			tids[tid] = true
+			a.mu.Lock()
+			a.pollers.note(tid, now, s.Voluntary, busy[g.UUID])
+			a.mu.Unlock()
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.pollers.keep(tids)
+}
+
+// gatherStats asks libvirt for balloons and interfaces.
+func (a *Agent) gatherStats(ctx context.Context, into gathering) {
+	ctx, cancel := context.WithTimeout(ctx, gatherEvery)
+	defer cancel()
+	stats, err := a.cfg.Stats(ctx)
+	if err != nil {
+		a.log.Debug("VMs' statistics", "err", err)
+		return
+	}
+	for id, s := range stats {
+		if v, here := into.vms[id]; here {
+			v.stats = &s
+			into.vms[id] = v
+		}
+	}
+}
+
 // gatherMemory looks at QEMU's processes. One that has ended stays without
 // figures.
 func (a *Agent) gatherMemory(guests []Guest, into gathering) {
@@ -97,6 +147,9 @@ func (a *Agent) gatherMemory(guests []Guest, into gathering) {
 		}
 		v := into.vms[g.UUID]
 		v.memory, v.faults, v.pid = &footprint, faults, g.PID
+		if polled, err := a.cfg.Proc.HaltPolling(g.PID); err == nil {
+			v.polled = &polled
+		}
 		into.vms[g.UUID] = v
 	}
 }

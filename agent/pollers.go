@@ -26,6 +26,9 @@ const (
 	// at each of its clock's ticks, 100 times a second and more, or sleeps
 	// through.
 	pollSleeps = 1
+	// alwaysBusy is how much of the time, in thousandths, a vCPU that polls runs
+	// or wants to run.
+	alwaysBusy = 990
 )
 
 // note takes in how often a vCPU's thread has left its CPU by itself so far
@@ -36,7 +39,7 @@ func (p *pollers) note(tid int, now time.Duration, voluntary uint64, busyMilli i
 	was, known := p.vcpus[tid]
 	next := awake{voluntary, now, was.since}
 	slept := float64(less(voluntary, was.voluntary)) > pollSleeps*max(1, (now-was.seen).Seconds())
-	if !known || voluntary < was.voluntary || slept || busyMilli < 990 {
+	if !known || voluntary < was.voluntary || slept || busyMilli < alwaysBusy {
 		next.since = now
 	}
 	if p.vcpus == nil {

@@ -19,6 +19,8 @@ type vitals struct {
 
 	memory *procfs.Footprint // of QEMU; nil: not readable
 	faults uint64            // major ones, of QEMU since it began
+	stats  *GuestStats       // nil: libvirt did not answer
+	polled *uint64           // ns of KVM's halt polling since it began; nil: not readable
 	limits *cgroup.Limits    // nil: no quota, or unknown
 	pid    int               // of QEMU: whose figures these are
 }
@@ -31,6 +33,15 @@ type hostVitals struct {
 
 // stalls are the totals of pressure stall information, in ns since boot.
 type stalls struct{ cpuSome, memorySome, memoryFull, ioSome, ioFull uint64 }
+
+// GuestStats is what libvirt counts of a VM's memory and network.
+type GuestStats struct {
+	BalloonBytes int64 // what the balloon leaves the guest now; 0: unknown
+	// Of all its interfaces since they were plugged, as the guest sees them;
+	// Network is false where libvirt has no counters of one.
+	Network                  bool
+	ReceivedBytes, SentBytes uint64
+}
 
 // Disks tells what guests see of their disks.
 type Disks interface {
@@ -89,7 +100,35 @@ func (g *gatherings) tell(d *cluster.Detail, vm string) {
 	}
 	d.Block = blockOf(then, now)
 	d.Memory = memoryOf(then, now)
+	if d.Memory != nil && now.stats != nil {
+		d.Memory.Balloon = cluster.Bytes(now.stats.BalloonBytes)
+	}
+	d.Network = networkOf(then, now)
 	g.tellQuotas(d, vm)
+}
+
+// networkOf is what passed a VM's interfaces, nil if that is unknown. One that
+// was unplugged takes its counters along; then nothing is said.
+func networkOf(then, now vitals) *cluster.Network {
+	t, n := then.stats, now.stats
+	if t == nil || n == nil || !t.Network || !n.Network || n.ReceivedBytes < t.ReceivedBytes || n.SentBytes < t.SentBytes {
+		return nil
+	}
+	return &cluster.Network{ReceivedBytes: n.ReceivedBytes - t.ReceivedBytes, SentBytes: n.SentBytes - t.SentBytes}
+}
+
+// halted is how long a VM's vCPUs have spun idly within a span of time, by how
+// long they did within the window of the vitals; 0 where KVM does not tell.
+func (g *gatherings) halted(vm string, span time.Duration) uint64 {
+	n := len(g.list)
+	if n < 2 || g.span() <= 0 {
+		return 0
+	}
+	then, now := g.list[0].vms[vm], g.list[n-1].vms[vm]
+	if then.polled == nil || now.polled == nil || then.pid != now.pid {
+		return 0
+	}
+	return uint64(float64(less(*now.polled, *then.polled)) * float64(span) / float64(g.span()))
 }
 
 // tellHost adds what the vitals say of the host within the window.

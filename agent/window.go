@@ -49,10 +49,13 @@ type hostFacts struct {
 	takenAt   time.Time
 	nextIn    time.Duration
 	settling  func(vm string) bool // it booted or came a moment ago
+	poller    func(vm string) bool // its guest never sleeps
 	// throttled estimates how long quotas held a VM back within a span, by the
 	// groups' own accounts.
 	throttled func(vm string, span time.Duration) (ns uint64)
-	task      func(pid int) (name string) // of a host's process, "" if it is gone
+	// halted is how long its vCPUs have spun idly (KVM's halt polling).
+	halted func(vm string, span time.Duration) (ns uint64)
+	task   func(pid int) (name string) // of a host's process, "" if it is gone
 }
 
 // load makes the windowed figures. Before there are two samples there is
@@ -82,7 +85,7 @@ func (w *window) load(f hostFacts) cluster.Load {
 		if !ok {
 			continue
 		}
-		v.Settling = f.settling(vm.UUID)
+		v.Settling, v.Poller = f.settling(vm.UUID), f.poller(vm.UUID)
 		l.VMs = append(l.VMs, v)
 		sum.add(t)
 		l.StealMax = max(l.StealMax, v.StealMax)
@@ -163,9 +166,11 @@ func (w *window) vm(vm cluster.VM, f hostFacts) (v cluster.VMLoad, t totals, ok 
 	if !last.reading.Throttling {
 		withoutThrottling(spans, f.throttled(vm.UUID, span))
 	}
+	useful := usefulShare(spans, f.halted(vm.UUID, span))
 	for i, c := range spans {
-		sleep := span - time.Duration(min(c.run+c.wait, uint64(span)))
-		demand += cluster.Demand(time.Duration(c.run), time.Duration(c.others), sleep)
+		worked := uint64(float64(c.run) * useful)
+		sleep := span - time.Duration(min(worked+c.wait, uint64(span)))
+		demand += cluster.Demand(time.Duration(worked), time.Duration(c.others), sleep)
 		v.StealMax = max(v.StealMax, ratio(c.wait, uint64(span)))
 		v.ContentionMax = max(v.ContentionMax, ratio(c.others, uint64(span)))
 		latency = latency.Add(now.VCPUs[i].Latency.Sub(then.VCPUs[i].Latency))

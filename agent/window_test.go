@@ -27,6 +27,7 @@ func second(at time.Duration, n int, run, wait time.Duration) sample {
 func facts(n int) hostFacts {
 	f := hostFacts{cpus: 1000, memory: cluster.GiB, source: cluster.SourceEBPF, takenAt: time.Unix(2e9, 0), nextIn: time.Second}
 	f.throttled = func(string, time.Duration) uint64 { return 0 }
+	f.halted, f.poller = f.throttled, func(string) bool { return false }
 	f.settling, f.task = func(string) bool { return false }, func(int) string { return "" }
 	f.inventory.Revision = 1
 	for i := range n {

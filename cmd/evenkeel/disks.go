@@ -63,6 +63,9 @@ func memoryText(m api.Memory) string {
 	if m.BalloonBytes != nil {
 		text += ", balloon leaves " + ui.Bytes(*m.BalloonBytes)
 	}
+	if m.DirtyBytesPerSecond != nil {
+		text += ", " + ui.Bytes(int64(*m.DirtyBytesPerSecond)) + "/s change"
+	}
 	if m.SwappedBytes > 0 {
 		text += ", " + ui.Bytes(m.SwappedBytes) + " swapped out"
 	}

@@ -141,7 +141,7 @@ func (h *host) measure() (closer func(), err error) {
 	blocks, closeBlocks := openBlockMeter(groups, h.log)
 	h.agent = agent.New(agent.Config{
 		Member: h.member, Hypervisor: hypervisor, Meter: meter, Busy: busy(proc, cpus), Own: own, Proc: proc, CPUs: cpus, Groups: groups,
-		Block: blocks, Disks: libvirt.NewDisks(hypervisor), Uplink: h.uplink, Journal: journal,
+		Block: blocks, Disks: libvirt.NewDisks(hypervisor), Stats: guestStats(hypervisor), DirtyRate: hypervisor.DirtyRate, Uplink: h.uplink, Journal: journal,
 		Uptime: uptime, Now: time.Now, Logger: h.log,
 	})
 	return func() {

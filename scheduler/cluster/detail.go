@@ -109,6 +109,9 @@ type Memory struct {
 	Swapped     Bytes  `json:"swapped,omitempty"`      // a swapping VM is slow without any steal
 	MajorFaults uint64 `json:"major_faults,omitempty"` // of QEMU, in the window
 	Balloon     Bytes  `json:"balloon,omitempty"`      // what the balloon leaves the guest, 0 unknown
+	// DirtyRate is how fast its memory changes, measured within the last ten
+	// minutes; nil: it has not been a candidate for a move.
+	DirtyRate *BytesPerSecond `json:"dirty_rate,omitempty"`
 }
 
 // Network is what passed a VM's interfaces within the window.
@@ -239,6 +242,9 @@ func (m *Memory) sane() bool {
 		if b < 0 || b > maxMemory {
 			return false
 		}
+	}
+	if d := m.DirtyRate; d != nil && (*d < 0 || *d > BytesPerSecond(maxMemory)) {
+		return false
 	}
 	return m.MajorFaults <= maxCount
 }

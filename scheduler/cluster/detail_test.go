@@ -9,11 +9,12 @@ import (
 // fullDetail fills every field.
 func fullDetail() Detail {
 	figures := BlockFigures{7, 8 << 10, 1, 2 * time.Millisecond, 3 * time.Millisecond, 9 * time.Millisecond, 6 * time.Millisecond}
+	dirty := BytesPerSecond(8 * MiB)
 	return Detail{
 		Slot: 49, Waits: &Waits{1, 2, 3, 4, 5, 6, 7, 8, 9, 10},
 		Culprits: []Culprit{{VM: vmB, Share: 710_000}, {Task: "backup", Share: 40_000}},
 		Block:    &Block{LayerDevice, BackendLocal, "nfs server:/export", "page cache", figures, figures, figures},
-		Memory:   &Memory{GiB, MiB, 3, GiB}, Network: &Network{11, 12}, Quota: 1500,
+		Memory:   &Memory{GiB, MiB, 3, GiB, &dirty}, Network: &Network{11, 12}, Quota: 1500,
 	}
 }
 
@@ -41,6 +42,7 @@ func TestDetailsThatCannotBe(t *testing.T) {
 		"negative memory":          func(d *Detail) { d.Memory.Resident = -1 },
 		"endless swap":             func(d *Detail) { d.Memory.Swapped = 1 << 62 },
 		"faults without end":       func(d *Detail) { d.Memory.MajorFaults = 1 << 60 },
+		"a negative dirty rate":    func(d *Detail) { *d.Memory.DirtyRate = -1 },
 		"bytes without end":        func(d *Detail) { d.Network.SentBytes = 1 << 60 },
 	} {
 		d := fullDetail()

@@ -57,6 +57,9 @@ type Memory struct {
 	SwappedBytes         int64   `json:"swapped_bytes"` // a swapping VM is slow without any steal
 	BalloonBytes         *int64  `json:"balloon_bytes"` // what the balloon leaves the guest; null: unknown
 	MajorFaultsPerSecond float64 `json:"major_faults_per_second"`
+	// DirtyBytesPerSecond is how fast its memory changes; null: not measured, for
+	// it has not been a candidate for a move lately.
+	DirtyBytesPerSecond *float64 `json:"dirty_bytes_per_second"`
 }
 
 // Network is what passed a VM's interfaces, per second of the window.
@@ -112,6 +115,10 @@ func (out *VM) detail(h cluster.Host, v cluster.VMLoad) {
 		if m.Balloon > 0 {
 			balloon := int64(m.Balloon)
 			out.Memory.BalloonBytes = &balloon
+		}
+		if m.DirtyRate != nil {
+			dirty := float64(*m.DirtyRate)
+			out.Memory.DirtyBytesPerSecond = &dirty
 		}
 	}
 	if n := d.Network; n != nil {

@@ -46,13 +46,14 @@ func Causes(addresses map[string]string) *Fleet {
 	figures := cluster.BlockFigures{
 		Requests: 1200, Bytes: 1200 * 4096, Queue: 310 * time.Microsecond, Device: 640 * time.Microsecond, P99: 4 * time.Millisecond, Guest: 1200 * time.Microsecond,
 	}
+	dirty := cluster.BytesPerSecond(38 * cluster.MiB)
 	vms[0].Detail = &cluster.Detail{
 		Waits: &cluster.Waits{VMs: 465, Host: 20, Idle: 1, Unattributed: 14},
 		Culprits: []cluster.Culprit{
 			{VM: vms[2].UUID, Share: 710_000}, {VM: vms[1].UUID, Share: 220_000}, {Task: "backup", Share: 30_000},
 		},
 		Block:   &cluster.Block{Layer: cluster.LayerDevice, Backend: cluster.BackendLocal, Read: figures},
-		Memory:  &cluster.Memory{Resident: 900 * cluster.MiB, Swapped: 30 * cluster.MiB, MajorFaults: 55, Balloon: 768 * cluster.MiB},
+		Memory:  &cluster.Memory{Resident: 900 * cluster.MiB, Swapped: 30 * cluster.MiB, MajorFaults: 55, Balloon: 768 * cluster.MiB, DirtyRate: &dirty},
 		Network: &cluster.Network{ReceivedBytes: 10 << 20, SentBytes: 5 << 20},
 	}
 	vms[3].Contention = 10_000
