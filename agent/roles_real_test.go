@@ -38,7 +38,9 @@ func TestRolesOfRealQEMU(t *testing.T) {
 		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			t.Error(err)
 		}
-		<-ended
+		if err := <-ended; err == nil {
+			t.Error("QEMU ended by itself")
+		}
 	}()
 	pid := cmd.Process.Pid
 	for {
