@@ -68,6 +68,9 @@ func (p *Probes) read(v *vm) (VM, error) {
 // look. The kernel's buckets are 32 bits wide and may wrap; the difference of
 // two looks is right as long as fewer than 2^32 waits lie between them.
 func (p *Probes) refresh(v *vm, t *thread) {
+	if p.still(t) {
+		return
+	}
 	now, ok := p.record(t.slot)
 	if !ok {
 		return // the next look will do
@@ -96,6 +99,17 @@ func (p *Probes) refresh(v *vm, t *thread) {
 		})
 	}
 	t.last = now
+}
+
+// still says that a thread has neither run nor waited since the last look, as
+// most of a VM's have not: then nothing else of its record has changed.
+func (p *Probes) still(t *thread) bool {
+	var head [24]byte
+	if _, err := p.threads.ReadAt(head[:], int64(t.slot)*int64(recordSize)); err != nil {
+		return false
+	}
+	le := binary.LittleEndian
+	return le.Uint64(head[0:]) == t.last.WaitNs && le.Uint64(head[8:]) == t.last.RunNs && le.Uint64(head[16:]) == t.last.Waits
 }
 
 // record copies a thread's record at a moment at which its parts sum up. The

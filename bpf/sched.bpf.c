@@ -146,7 +146,6 @@ static __always_inline void count_waits(struct ek_thread *t, __u64 d, __u32 n, _
 	if (missed && t->seen & SEEN_HERE)
 		ek_drop(EK_LOST_MISSED, missed);
 	t->seen |= SEEN_HERE;
-	t->waits += n;
 	d += t->moved_ns;
 	t->moved_ns = 0;
 	if (n > 1)
@@ -155,6 +154,9 @@ static __always_inline void count_waits(struct ek_thread *t, __u64 d, __u32 n, _
 	/* The 6.1 verifier forgets the bound over an add; keep it in sight. */
 	asm volatile("" : "+r"(bucket));
 	t->latency[bucket & (EK_BUCKET_CELLS - 1)] += n;
+	/* Last: user space takes a record whose counts stand still for unchanged. */
+	asm volatile("" ::: "memory");
+	t->waits += n;
 }
 
 /* The kernel adds the wait that ends here to run_delay only after this
