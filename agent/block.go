@@ -18,8 +18,8 @@ func blockOf(then, now vitals) *cluster.Block {
 	if device == nil || place.Hidden != "" {
 		out = guest
 	}
-	if out == nil {
-		return nil
+	if out == nil || len(now.disks) == 0 && quiet(out) {
+		return nil // most likely it has no disks at all
 	}
 	out.Backend, out.Shared, out.Hidden = place.Backend, place.Shared, place.Hidden
 	if guest != nil {
@@ -27,6 +27,8 @@ func blockOf(then, now vitals) *cluster.Block {
 	}
 	return out
 }
+
+func quiet(b *cluster.Block) bool { return b.Read.Requests+b.Write.Requests+b.Flush.Requests == 0 }
 
 // deviceBlock is what the requests to the host's block layer did, nil if nothing
 // counted them.

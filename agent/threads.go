@@ -46,7 +46,8 @@ func (t *threads) of(pid int, now time.Duration) ([]procfs.Thread, error) {
 	byID := make(map[int]procfs.Thread, len(ids))
 	for _, id := range ids {
 		th, known := set.byID[id]
-		if !known {
+		// One that bears the main thread's name may not have named itself yet.
+		if !known || id != pid && th.Comm == process.Comm {
 			if th, err = t.proc.Thread(pid, id); errors.Is(err, fs.ErrNotExist) {
 				continue // it has ended meanwhile
 			} else if err != nil {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"io/fs"
 	"testing"
 	"testing/fstest"
@@ -24,8 +25,8 @@ func (c counting) Open(name string) (fs.File, error) {
 // that came, went, and whose process's id was reused are noticed at once.
 func TestThreadsAreReadOnce(t *testing.T) {
 	tree := procTree{fstest.MapFS{}}
-	tree.thread(700, 5, 0, 0, 0)
-	tree.thread(701, 5, 0, 0, 0)
+	tree.named(700, "qemu-system-x86", 5)
+	tree.named(701, "CPU 0/KVM", 5)
 	look := counting{tree.MapFS, map[string]int{}}
 	list := threads{procfs.New(look), map[int]*threadSet{}}
 	of := func(second int) map[int]procfs.Ticks {
@@ -48,20 +49,25 @@ func TestThreadsAreReadOnce(t *testing.T) {
 	if n := look.opened["proc/700/task/701/stat"]; n != 1 {
 		t.Errorf("read %d times in ten seconds, want once", n)
 	}
-	tree.thread(702, 80, 0, 0, 0)
+	tree.named(702, "qemu-system-x86", 80)
 	if got := of(10); got[702] != 80 {
 		t.Errorf("a thread that was born: %v", got)
+	}
+	tree.named(702, "IO iothread1", 80)
+	found, err := list.of(700, 10*time.Second)
+	if err != nil || found[2].Comm != "IO iothread1" {
+		t.Errorf("a thread that named itself is still %+v, %v", found, err)
 	}
 	tree.end(701)
 	if got := of(11); len(got) != 2 {
 		t.Errorf("a thread that ended: %v", got)
 	}
-	tree.thread(702, 90, 0, 0, 0)
+	tree.named(702, "IO iothread1", 90)
 	if got := of(41); got[702] != 90 {
 		t.Errorf("an id that came round: %v", got)
 	}
-	tree.thread(700, 500, 0, 0, 0)
-	tree.thread(702, 501, 0, 0, 0)
+	tree.named(700, "qemu-system-x86", 500)
+	tree.named(702, "IO iothread1", 501)
 	if got := of(42); got[702] != 501 {
 		t.Errorf("another process under the same id: %v", got)
 	}
@@ -71,5 +77,13 @@ func TestThreadsAreReadOnce(t *testing.T) {
 	}
 	if _, err := list.of(999, 0); err == nil {
 		t.Error("threads of no process")
+	}
+}
+
+// named makes a thread of a name, or gives it another.
+func (p procTree) named(tid int, comm string, start uint64) {
+	stat := fmt.Sprintf("%d (%s) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 %d 0 0", tid, comm, start)
+	for _, dir := range []string{fmt.Sprintf("proc/700/task/%d", tid), fmt.Sprintf("proc/%d", tid)} {
+		p.MapFS[dir+"/stat"] = &fstest.MapFile{Data: []byte(stat)}
 	}
 }

@@ -31,7 +31,7 @@ func TestMeasured(t *testing.T) {
 		Mode:        "recommend",
 		Policy:      map[string]string{"profile": "fast", "allow_unlocked": "true"},
 		Guests: []lab.Guest{
-			guest("busy1", "cpu:100"), guest("busy2", "cpu:100"), guest("busy3", "cpu:100"), guest("bursty1", "cpu:20"), guest("bursty2", "cpu:10"),
+			guest("busy1", "cpu:100"), guest("busy2", "cpu:100"), guest("busy3", "cpu:100+dirty:4"), guest("bursty1", "cpu:20"), guest("bursty2", "cpu:10"),
 		},
 	})
 	before, kernelBefore := standstill(t, d)
@@ -43,6 +43,25 @@ func TestMeasured(t *testing.T) {
 	accuracy(t, before, after, kernelBefore, kernelAfter)
 	blame(t, before, after, kernelBefore, kernelAfter)
 	asked(t, d)
+	watched(t, d)
+}
+
+// watched waits for the memory of the planner's candidates to be watched.
+func watched(t *testing.T, d *drill.Drill) {
+	t.Helper()
+	err := drill.Until(t.Context(), "a candidate's dirty rate", func() (bool, error) {
+		vms, err := d.VMs(t.Context())
+		for _, vm := range vms {
+			if vm.Memory != nil && vm.Memory.DirtyBytesPerSecond != nil {
+				t.Logf("%s changes %.0f bytes of its memory a second", vm.Name, *vm.Memory.DirtyBytesPerSecond)
+				return true, nil
+			}
+		}
+		return false, err
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // asked reads what an operator is told: whom busy1 waits behind.

@@ -16,7 +16,7 @@ func guestStats(h *libvirt.Host) func(ctx context.Context) (map[string]agent.Gue
 		}
 		out := make(map[string]agent.GuestStats, len(all))
 		for id, s := range all {
-			g := agent.GuestStats{Network: true}
+			g := agent.GuestStats{Network: len(s.NICs) > 0}
 			if s.Balloon != nil {
 				g.BalloonBytes = s.Balloon.CurrentBytes
 			}
