@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"fmt"
+	"os/exec"
 	"strings"
 	"testing"
 )
@@ -14,6 +15,8 @@ func TestBlockCountsAreTheGuests(t *testing.T) {
 	if testing.Short() {
 		t.Skip("boots two guests")
 	}
+	_, err := exec.LookPath("qemu-system-x86_64")
+	needQEMU(t, err)
 	t.Run("submitter", func(t *testing.T) {
 		b := openBlock(t)
 		disks := []loopDevice{newLoop(t), newLoop(t), newLoop(t)}

@@ -148,8 +148,6 @@ type blockGuest struct {
 // if one is given.
 func startBlockGuest(t *testing.T, cgroup *os.File, drives ...string) *blockGuest {
 	t.Helper()
-	_, err := exec.LookPath("qemu-system-x86_64")
-	needQEMU(t, err)
 	vmlinuz, drivers := blockGuestKernel(t)
 	args := []string{
 		"-accel", "tcg", "-m", "192", "-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-serial", "stdio",
@@ -162,6 +160,7 @@ func startBlockGuest(t *testing.T, cgroup *os.File, drives ...string) *blockGues
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var errOut bytes.Buffer
 	g.cmd.Stderr = &errOut
+	var err error
 	if g.in, err = g.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
