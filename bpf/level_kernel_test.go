@@ -19,29 +19,43 @@ func TestSampledIsLikeExact(t *testing.T) {
 		f.add(t, exact, fmt.Sprint("vm", i), b)
 		f.add(t, sampled, fmt.Sprint("vm", i), b)
 	}
-	f.play(t, 3*time.Second)
-	re, rs := read(t, exact), read(t, sampled)
-	lawful(t, re)
-	if re.Level != LevelExact || rs.Level != LevelSampled {
-		t.Errorf("levels %v and %v", re.Level, rs.Level)
-	}
-	for _, victim := range []string{"vm1", "vm2"} { // those with many waits
-		e, s := re.VMs[victim].Total(), rs.VMs[victim].Total()
-		t.Logf("%s: exact %s\n sampled %s", victim, shares(e), shares(s))
-		if e.WaitNS != s.WaitNS || e.Waits != s.Waits || e.Latency != s.Latency || s.Causes.Total() != s.WaitNS {
-			t.Errorf("%s: exact %+v, sampled %+v", victim, e, s)
+	// A few long waits behind other work on the machine, sampled or not by
+	// chance, say nothing about the sampling: a calm phase is judged.
+	for range 10 {
+		e0, s0 := read(t, exact), read(t, sampled)
+		f.play(t, 3*time.Second)
+		e1, s1 := read(t, exact), read(t, sampled)
+		lawful(t, e1)
+		if e1.Level != LevelExact || s1.Level != LevelSampled {
+			t.Fatalf("levels %v and %v", e1.Level, s1.Level)
 		}
-		for _, c := range re.VMs[victim].Culprits {
-			if c.VM == "" || share(c.WaitNS, e.WaitNS) < 0.1 {
-				continue
+		calm := true
+		for _, victim := range []string{"vm1", "vm2"} { // those with many waits
+			e, s := since(e1.VMs[victim], e0.VMs[victim]), since(s1.VMs[victim], s0.VMs[victim])
+			t.Logf("%s: exact %s\n sampled %s", victim, shares(e), shares(s))
+			if s.WaitNS == 0 || s.Causes.Total() != s.WaitNS || off(s.WaitNS, e.WaitNS) > 1e-3 {
+				t.Fatalf("%s: exact %+v, sampled %+v", victim, e, s)
 			}
-			got := behind(rs.VMs[victim], c.VM)
-			t.Logf("  behind %s %d ns, sampled %d ns", c.VM, c.WaitNS, got)
-			// A few hundred samples, whose lengths differ by a thousandfold where
-			// the machine has other work. Not scaled they would be 94 % off.
-			if off(got, c.WaitNS) > 0.6 {
-				t.Errorf("%s behind %s: exact %d, sampled %d ns", victim, c.VM, c.WaitNS, got)
-			}
+			calm = calm && share(e.Causes[CauseHost], e.WaitNS) < 0.05
+		}
+		if calm {
+			likeExact(t, e0, e1, s0, s1)
+			return
+		}
+	}
+	t.Fatal("the machine has so much other work that nothing can be told")
+}
+
+// likeExact compares what was waited behind each other in one phase.
+func likeExact(t *testing.T, e0, e1, s0, s1 Reading) {
+	t.Helper()
+	for _, pair := range [][2]string{{"vm1", "vm0"}, {"vm1", "vm2"}, {"vm2", "vm0"}, {"vm2", "vm1"}} {
+		victim, culprit := pair[0], pair[1]
+		want := behind(e1.VMs[victim], culprit) - behind(e0.VMs[victim], culprit)
+		got := behind(s1.VMs[victim], culprit) - behind(s0.VMs[victim], culprit)
+		t.Logf("%s behind %s: exact %d, sampled %d ns", victim, culprit, want, got)
+		if want < 1e8 || off(got, want) > 0.5 {
+			t.Errorf("%s behind %s: exact %d, sampled %d ns", victim, culprit, want, got)
 		}
 	}
 }
@@ -73,7 +87,7 @@ func TestSumsOnly(t *testing.T) {
 	if c := phase(LevelSums); c.Causes[CauseUnattributed] != c.WaitNS {
 		t.Errorf("something was attributed: %s", shares(c))
 	}
-	if c := phase(LevelExact); c.Causes[CauseVM] == 0 || share(c.Causes[CauseUnattributed], c.WaitNS) > 0.01 {
+	if c := phase(LevelExact); c.Causes[CauseVM] == 0 || share(c.Causes[CauseUnattributed], c.WaitNS) > 0.05 {
 		t.Errorf("once more exact: %s", shares(c))
 	}
 	if err := p.SetLevel(levels); err == nil {
