@@ -222,6 +222,7 @@ func (x explanation) host() {
 	x.why("Message", "%s", h.Message)
 	x.why("Suffers", "%s; threshold %s", hostLine(h), ui.Percent(x.EnterRatio))
 	x.why("Besides", "%s", besides(h))
+	x.why("Processor", "%s", processor(h))
 	if len(x.VMs) > 0 {
 		x.Line("")
 		x.Table(vmColumns, vmRows(x.VMs))
@@ -240,6 +241,22 @@ func besides(h api.Host) string {
 	text := fmt.Sprintf("%.2f CPUs of its own work, %.2f of them interrupts; measuring takes %.3f", h.CPUOverhead, h.CPUInterrupts, h.CPUMeasuring)
 	if stall := stalled(h.Pressure); stall != "" {
 		text += "; stalled on " + stall
+	}
+	return text
+}
+
+// processor tells what the host's CPUs are, "" if it is not known.
+func processor(h api.Host) string {
+	p := h.Processor
+	if p == nil {
+		return ""
+	}
+	text := fmt.Sprintf("%g CPUs for VMs on %d cores", h.CPUs, p.Cores)
+	if p.Model != "" {
+		text += ", " + p.Model
+	}
+	if p.MHz > 0 {
+		text += fmt.Sprintf(", %d MHz", p.MHz)
 	}
 	return text
 }

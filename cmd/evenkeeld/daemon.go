@@ -125,6 +125,7 @@ func (h *host) measure() (closer func(), err error) {
 		return nil, err
 	}
 	h.member.CPUs, h.member.Memory = cluster.MilliCPU(1000*len(cpus)), memory
+	h.member.Processor = processor(proc, cpus, h.log)
 	h.member.MigrationAddress = h.cfg.Migration.Address
 	h.member.MigrationPeerURI, h.member.MigrationURI = h.cfg.Migration.PeerURI(), h.cfg.Migration.URI()
 

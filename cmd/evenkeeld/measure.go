@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -102,4 +104,22 @@ func openBlockMeter(groups cgroup.Reader, log *slog.Logger) (m agent.BlockMeter,
 		return nil, func() error { return nil }
 	}
 	return blocks, blocks.Close
+}
+
+// processor is what the CPUs for VMs are, nil if the kernel does not say.
+func processor(proc procfs.Reader, cpus procfs.CPUs, log *slog.Logger) *cluster.Processor {
+	cores, err := proc.Cores(cpus)
+	if err != nil || len(cpus) == 0 {
+		log.Info("which CPUs share cores is not known", "err", err)
+		return nil
+	}
+	p := &cluster.Processor{Cores: len(cores)}
+	speed, err := proc.Speed(cpus[0])
+	if err != nil {
+		log.Info("the CPUs' speed is not known", "err", err)
+		return p
+	}
+	p.Model = strings.ToValidUTF8(speed.Model[:min(len(speed.Model), 200)], "")
+	p.MHz = int(cmp.Or(speed.BaseKHz, speed.MaxKHz, speed.CurrentKHz) / 1000)
+	return p
 }

@@ -62,6 +62,8 @@ func (m Member) check() error {
 		return refuse(CodeAbsurdFigure, "member %s: incarnation %d, feature level %d", m.Name, m.Incarnation, m.Level)
 	case m.Role == RoleHypervisor && (m.CPUs <= 0 || m.CPUs > maxCPUs || m.Memory <= 0 || m.Memory > maxMemory):
 		return refuse(CodeAbsurdFigure, "member %s: %d milli-CPUs, %d bytes of memory", m.Name, m.CPUs, m.Memory)
+	case !m.Processor.sane():
+		return refuse(CodeAbsurdFigure, "member %s: processor %.60q of %d cores and %d MHz", m.Name, m.Processor.Model, m.Processor.Cores, m.Processor.MHz)
 	}
 	for _, text := range []string{m.Version, m.APIAddress, m.Address, m.MigrationAddress, m.MigrationPeerURI, m.MigrationURI} {
 		if len(text) > maxName || !printable(text) {

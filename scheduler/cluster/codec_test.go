@@ -32,6 +32,7 @@ func samples() []Body {
 	snapshot.Details = &Details{10 * time.Second, 15 * time.Second, 1, []Detail{fullDetail()}}
 	snapshot.Inventory.VMs[0].Incoming, snapshot.Inventory.VMs[0].Migrating, snapshot.Inventory.VMs[0].Persistent = true, true, true
 	member := testHost(hv1)
+	member.Processor = &Processor{"Xeon", 1, 2100}
 	member.MigrationAddress, member.Lab, member.JoinedAt = "10.0.0.1", true, epoch
 	candidate := Candidate{vmA, hv1, hv3, CodeNoHeadroom, "too full", Effect{VMContentionBefore: 1}}
 	evidence := Evidence{PresenceRunning, true, epoch}

@@ -9,6 +9,17 @@ const (
 	RoleWitness    Role = "witness"    // votes; has no libvirt and no VMs
 )
 
+// Processor is what a hypervisor's CPUs for VMs are.
+type Processor struct {
+	Model string `json:"model"`         // as /proc/cpuinfo has it, "" if it does not say
+	Cores int    `json:"cores"`         // that the CPUs are threads of: fewer than those with SMT
+	MHz   int    `json:"mhz,omitempty"` // what they hold when all are busy, as far as the kernel says; 0 unknown
+}
+
+func (p *Processor) sane() bool {
+	return p == nil || len(p.Model) <= maxName && printable(p.Model) && p.Cores >= 0 && p.Cores <= int(maxCPUs/1000) && p.MHz >= 0 && p.MHz <= 100_000
+}
+
 // Member is one evenkeeld. Its ID, a UUID on its disk and in its certificate,
 // is its identity; its name is only for people.
 type Member struct {
@@ -22,12 +33,13 @@ type Member struct {
 	Address     string `json:"address"`     // host:port of Raft and agents' streams, 7471
 
 	// Of hypervisors only.
-	CPUs             MilliCPU `json:"cpus,omitempty"`   // what VMs may use
-	Memory           Bytes    `json:"memory,omitempty"` // what VMs may use
-	MigrationAddress string   `json:"migration_address,omitempty"`
-	MigrationPeerURI string   `json:"migration_peer_uri,omitempty"` // the libvirt URI that other hosts' libvirtds dial
-	MigrationURI     string   `json:"migration_uri,omitempty"`      // where the memory goes
-	Lab              bool     `json:"lab,omitempty"`                // a test fleet: `mode auto` asks for nothing
+	CPUs             MilliCPU   `json:"cpus,omitempty"`      // what VMs may use
+	Memory           Bytes      `json:"memory,omitempty"`    // what VMs may use
+	Processor        *Processor `json:"processor,omitempty"` // nil: the kernel does not say
+	MigrationAddress string     `json:"migration_address,omitempty"`
+	MigrationPeerURI string     `json:"migration_peer_uri,omitempty"` // the libvirt URI that other hosts' libvirtds dial
+	MigrationURI     string     `json:"migration_uri,omitempty"`      // where the memory goes
+	Lab              bool       `json:"lab,omitempty"`                // a test fleet: `mode auto` asks for nothing
 
 	JoinedAt Time `json:"joined_at"`
 }

@@ -172,17 +172,20 @@ func TestAnnounceRefusals(t *testing.T) {
 		code  Code
 		spoil func(a *Announce)
 	}{
-		"another cluster":   {CodeWrongCluster, func(a *Announce) { a.Cluster = testMember }},
-		"another member":    {CodeNotYours, func(a *Announce) { a.Member.ID = hv2 }},
-		"a name in use":     {CodeDuplicateName, func(a *Announce) { a.Member.Name = "hv2" }},
-		"no name":           {CodeAbsurdFigure, func(a *Announce) { a.Member.Name = "" }},
-		"name not for eyes": {CodeAbsurdFigure, func(a *Announce) { a.Member.Name = "hv\x1b[2J" }},
-		"no role":           {CodeAbsurdFigure, func(a *Announce) { a.Member.Role = "king" }},
-		"never started":     {CodeAbsurdFigure, func(a *Announce) { a.Member.Incarnation = 0 }},
-		"knows no level":    {CodeAbsurdFigure, func(a *Announce) { a.Member.Level = 0 }},
-		"no CPUs":           {CodeAbsurdFigure, func(a *Announce) { a.Member.CPUs = 0 }},
-		"negative memory":   {CodeAbsurdFigure, func(a *Announce) { a.Member.Memory = -1 }},
-		"address too long":  {CodeAbsurdFigure, func(a *Announce) { a.Member.MigrationURI = strings.Repeat("x", maxName+1) }},
+		"another cluster":    {CodeWrongCluster, func(a *Announce) { a.Cluster = testMember }},
+		"another member":     {CodeNotYours, func(a *Announce) { a.Member.ID = hv2 }},
+		"a name in use":      {CodeDuplicateName, func(a *Announce) { a.Member.Name = "hv2" }},
+		"no name":            {CodeAbsurdFigure, func(a *Announce) { a.Member.Name = "" }},
+		"name not for eyes":  {CodeAbsurdFigure, func(a *Announce) { a.Member.Name = "hv\x1b[2J" }},
+		"no role":            {CodeAbsurdFigure, func(a *Announce) { a.Member.Role = "king" }},
+		"never started":      {CodeAbsurdFigure, func(a *Announce) { a.Member.Incarnation = 0 }},
+		"knows no level":     {CodeAbsurdFigure, func(a *Announce) { a.Member.Level = 0 }},
+		"no CPUs":            {CodeAbsurdFigure, func(a *Announce) { a.Member.CPUs = 0 }},
+		"negative memory":    {CodeAbsurdFigure, func(a *Announce) { a.Member.Memory = -1 }},
+		"a negative core":    {CodeAbsurdFigure, func(a *Announce) { a.Member.Processor = &Processor{Cores: -1} }},
+		"beyond light":       {CodeAbsurdFigure, func(a *Announce) { a.Member.Processor = &Processor{Cores: 1, MHz: 1 << 40} }},
+		"model not for eyes": {CodeAbsurdFigure, func(a *Announce) { a.Member.Processor = &Processor{Model: "\x1b[2J", Cores: 1} }},
+		"address too long":   {CodeAbsurdFigure, func(a *Announce) { a.Member.MigrationURI = strings.Repeat("x", maxName+1) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

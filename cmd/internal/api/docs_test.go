@@ -117,6 +117,7 @@ var documented = []struct{ typ, how string }{
 	{"Memory", ""},
 	{"Network", ""},
 	{"Pressure", ""},
+	{"Processor", ""},
 	{"Move", "`evenkeel history` and `evenkeel migrations`, method `Moves`: kind `MoveList`, newest first"},
 	{"Effect", ""},
 	{"Progress", ""},

@@ -25,6 +25,7 @@ type Host struct {
 	CPUInterrupts      float64        `json:"cpu_interrupts"`        // of cpu_overhead: interrupts on the CPUs for VMs
 	CPUMeasuring       float64        `json:"cpu_measuring"`         // what evenkeel itself takes: probes and daemon
 	Pressure           *Pressure      `json:"pressure"`              // null: the kernel does not say
+	Processor          *Processor     `json:"processor"`             // null: the kernel does not say
 	MemoryBytes        int64          `json:"memory_bytes"`          // for VMs
 	MemoryUsedBytes    int64          `json:"memory_used_bytes"`     // maximum memory of its VMs and of those on their way, 256 MiB added for each
 	StealRatio         float64        `json:"steal_ratio"`           // vCPU wait per vCPU and wall time
@@ -47,6 +48,13 @@ type Host struct {
 	JoinedAt           Time           `json:"joined_at"`
 }
 
+// Processor is what a hypervisor's CPUs for VMs are.
+type Processor struct {
+	Model string `json:"model"`
+	Cores int    `json:"cores"` // fewer than the CPUs where these are threads of cores (SMT)
+	MHz   int    `json:"mhz"`   // what they hold when all are busy; 0: unknown
+}
+
 // HostState is a hypervisor's health.
 type HostState string
 
@@ -64,6 +72,9 @@ func hostOf(s cluster.State, h cluster.Host, now cluster.Time) Host {
 		ID: h.ID, Name: s.HostName(h.ID), CPUs: m.CPUs.CPUs(), MemoryBytes: int64(m.Memory), MemoryUsedBytes: int64(s.MemoryUse(h.ID)),
 		Source: cluster.SourceNone, ExcessSeconds: seconds(h.Excess), VMs: residents(h.Inventory),
 		Version: m.Version, Address: m.Address, APIAddress: m.APIAddress, MigrationAddress: m.MigrationAddress, Lab: m.Lab, JoinedAt: timeOf(m.JoinedAt),
+	}
+	if p := m.Processor; p != nil {
+		out.Processor = &Processor{p.Model, p.Cores, p.MHz}
 	}
 	out.MovesInFlight, _ = s.InFlight(h.ID)
 	beat, seen := h.Last()

@@ -44,6 +44,7 @@ func New(addresses map[string]string, lab bool) *Fleet {
 		m.Incarnation, m.Level, m.Version, m.Lab = 1, 1, "0.1.0-test", lab
 		m.Address, m.APIAddress = fmt.Sprintf("10.0.0.%d:7471", i+1), addresses[m.ID]
 		if m.Role == cluster.RoleHypervisor {
+			m.Processor = &cluster.Processor{Model: "Example 9000", Cores: 1, MHz: 2100}
 			m.MigrationAddress = fmt.Sprintf("10.0.0.%d", i+1)
 			m.MigrationPeerURI, m.MigrationURI = "qemu+tls://"+m.MigrationAddress+"/system", "tcp://"+m.MigrationAddress
 		}
