@@ -45,14 +45,16 @@ func TestBlockFiguresComeFromOneLayer(t *testing.T) {
 	}{
 		{
 			"all visible: the host's block layer, and what the guest saw beside it",
-			vitals{block: counted(100), disks: []DiskStats{disk("vda", 100, local)}}, vitals{block: counted(300), disks: []DiskStats{disk("vda", 290, local)}},
+			vitals{block: counted(100), disks: []DiskStats{disk("vda", 100, local)}},
+			vitals{block: counted(300), disks: []DiskStats{disk("vda", 290, local)}},
 			&cluster.Block{Layer: cluster.LayerDevice, Backend: cluster.BackendLocal, Read: cluster.BlockFigures{
 				Requests: 200, Bytes: 200 * 4096, Queue: time.Millisecond, Device: 3 * time.Millisecond, Guest: 2 * time.Millisecond,
 			}},
 		},
 		{
 			"behind the page cache: QEMU's figures, though the block layer saw some",
-			vitals{block: counted(100), disks: []DiskStats{disk("vda", 100, behindCache)}}, vitals{block: counted(101), disks: []DiskStats{disk("vda", 300, behindCache)}},
+			vitals{block: counted(100), disks: []DiskStats{disk("vda", 100, behindCache)}},
+			vitals{block: counted(101), disks: []DiskStats{disk("vda", 300, behindCache)}},
 			&cluster.Block{
 				Layer: cluster.LayerQEMU, Backend: cluster.BackendLocal, Hidden: "vda through the host's page cache (cache=writeback)",
 				Read: cluster.BlockFigures{Requests: 200, Bytes: 200 * 4096, Guest: 2 * time.Millisecond},
@@ -70,7 +72,8 @@ func TestBlockFiguresComeFromOneLayer(t *testing.T) {
 		},
 		{
 			"libvirt does not answer: the kernel alone, where the disks lie is unknown",
-			vitals{block: counted(100)}, vitals{block: counted(300)},
+			vitals{block: counted(100)},
+			vitals{block: counted(300)},
 			&cluster.Block{Layer: cluster.LayerDevice, Backend: cluster.BackendUnknown, Read: cluster.BlockFigures{
 				Requests: 200, Bytes: 200 * 4096, Queue: time.Millisecond, Device: 3 * time.Millisecond,
 			}},
@@ -78,19 +81,27 @@ func TestBlockFiguresComeFromOneLayer(t *testing.T) {
 		{"nothing is known", vitals{}, vitals{}, nil},
 		{
 			"a disk that came: QEMU's counters have no beginning",
-			vitals{disks: []DiskStats{disk("vda", 1, rbd)}}, vitals{disks: []DiskStats{disk("vda", 2, rbd), disk("vdb", 9, rbd)}}, nil,
+			vitals{disks: []DiskStats{disk("vda", 1, rbd)}},
+			vitals{disks: []DiskStats{disk("vda", 2, rbd), disk("vdb", 9, rbd)}},
+			nil,
 		},
 		{
 			"another image in the same drive",
-			vitals{disks: []DiskStats{{Target: "sr0", Path: "/a.iso", Known: true}}}, vitals{disks: []DiskStats{{Target: "sr0", Path: "/b.iso", Known: true}}}, nil,
+			vitals{disks: []DiskStats{{Target: "sr0", Path: "/a.iso", Known: true}}},
+			vitals{disks: []DiskStats{{Target: "sr0", Path: "/b.iso", Known: true}}},
+			nil,
 		},
 		{
 			"a QEMU that hangs is unknown, not idle",
-			vitals{disks: []DiskStats{disk("vda", 5, rbd)}}, vitals{disks: []DiskStats{{Target: "vda", Path: "/images/vda"}}}, nil,
+			vitals{disks: []DiskStats{disk("vda", 5, rbd)}},
+			vitals{disks: []DiskStats{{Target: "vda", Path: "/images/vda"}}},
+			nil,
 		},
 		{
 			"counters of another epoch",
-			vitals{block: counted(100)}, vitals{block: &bpf.BlockVM{Since: time.Unix(2, 0), By: bpf.BySubmitter}}, nil,
+			vitals{block: counted(100)},
+			vitals{block: &bpf.BlockVM{Since: time.Unix(2, 0), By: bpf.BySubmitter}},
+			nil,
 		},
 	} {
 		got := blockOf(c.then, c.now)

@@ -110,8 +110,11 @@ func TestCulpritsOfTheWindow(t *testing.T) {
 		c.RunNS, c.WaitNS = 200*ms*s, 800*ms*s
 		c.Causes[bpf.CauseVM], c.Causes[bpf.CauseHost] = 600*ms*s, 200*ms*s
 		v.Culprits = []bpf.Culprit{
-			{VM: vmID(7), WaitNS: 9000*ms + 400*ms*s}, {VM: vmID(8), WaitNS: 200 * ms * s},
-			{PID: 30, WaitNS: 60 * ms * s}, {PID: 31, WaitNS: 100 * ms * s}, {PID: 32, WaitNS: 40 * ms * s},
+			{VM: vmID(7), WaitNS: 9000*ms + 400*ms*s},
+			{VM: vmID(8), WaitNS: 200 * ms * s},
+			{PID: 30, WaitNS: 60 * ms * s},
+			{PID: 31, WaitNS: 100 * ms * s},
+			{PID: 32, WaitNS: 40 * ms * s},
 		}
 	})
 	f := facts(1)

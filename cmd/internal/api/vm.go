@@ -80,8 +80,10 @@ const (
 
 // vmOf gives what the State knows of a VM.
 func vmOf(s cluster.State, uuid string, p cluster.Place, now cluster.Time) VM {
-	out := VM{UUID: uuid, Name: uuid, State: VMUnknown, VCPUThreads: []int{}, VCPUWaitCauseNSTotal: map[string]uint64{},
-		VCPUWaitBehindNSTotal: map[string]uint64{}, Culprits: []Culprit{}, Source: cluster.SourceNone, MovedAt: timeOf(p.Moved)}
+	out := VM{
+		UUID: uuid, Name: uuid, State: VMUnknown, VCPUThreads: []int{}, VCPUWaitCauseNSTotal: map[string]uint64{},
+		VCPUWaitBehindNSTotal: map[string]uint64{}, Culprits: []Culprit{}, Source: cluster.SourceNone, MovedAt: timeOf(p.Moved),
+	}
 	live, moving := s.LiveMove(uuid)
 	if moving {
 		out.Move, out.Name, out.MemoryBytes = live.ID, live.VMName, int64(live.MaxMemory)
