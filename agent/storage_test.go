@@ -89,8 +89,9 @@ func TestClassify(t *testing.T) {
 		"nbd":           {block("/dev/nbd0"), shared("nbd", true, "")},
 		"NVMe":          {block("/dev/nvme0n1"), visible},
 		"NVMe over TCP": {block("/dev/nvme1n1"), shared("nvme-tcp nqn.2024.x", true, "")},
-		"loop on NFS": {block("/dev/loop0"), Storage{Backend: BackendNetwork, Shared: true,
-			Identity: "nfs4 filer:/export/vms", Visible: true, Loop: true}},
+		"loop on NFS": {block("/dev/loop0"), Storage{
+			Backend: BackendNetwork, Shared: true, Identity: "nfs4 filer:/export/vms", Visible: true, Loop: true,
+		}},
 		"loop":         {block("/dev/loop1"), Storage{Backend: BackendLocal, Visible: true, Loop: true}},
 		"loop, cached": {DiskSource{Type: "block", Path: "/dev/loop1"}, Storage{Backend: BackendLocal, Loop: true, Why: "through the host's page cache (cache=default)"}},
 		"itself below": {block("/dev/dm-1"), Storage{Backend: BackendUnknown, Why: "devices lie upon each other without end"}},

@@ -92,7 +92,7 @@ func (j blockJob) part(fd, thread int) (failed int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer unix.Munmap(buf)
+	defer func() { _ = unix.Munmap(buf) }()
 	for i := thread; i < j.count; i += j.threads {
 		err := j.one(fd, buf[:j.size], j.from+int64(i)*j.stride)
 		if errors.Is(err, unix.EIO) {

@@ -131,7 +131,7 @@ func (j job) part(fd, thread int) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Munmap(buf)
+	defer func() { _ = unix.Munmap(buf) }()
 	for i := thread; i < j.count; i += j.thread {
 		at, n := int64(i)*j.stride, 0
 		switch j.op {
