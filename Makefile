@@ -66,6 +66,12 @@ vet:
 bench: build ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: bench-bpf
+bench-bpf: ## measure what the probes cost against bpftrace and libbpf-tools; QUICK=1 (root)
+	@deploy/setup.sh build bench
+	$(GO) run ./bpf/bench $(if $(QUICK),-quick)
+	$(GO) run ./agent/bench $(if $(QUICK),-quick)
+
 .PHONY: sim
 sim: ## play the simulator's scenarios under several policies
 	$(GO) run ./scheduler/bench/sim -story=false scheduler/bench/sim/scenarios/*.txt

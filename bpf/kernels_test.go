@@ -150,6 +150,9 @@ func TestKernelPrograms(t *testing.T) {
 
 // docs/kernels.md shows the record.
 func TestKernelsTable(t *testing.T) {
+	if os.Getenv("EVENKEEL_KERNEL") != "" {
+		t.Skip("a machine of test-vm has the tests, but not the source tree")
+	}
 	files, err := filepath.Glob(kernelRecords + "/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no records in %s: %v", kernelRecords, err)

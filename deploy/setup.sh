@@ -2,7 +2,7 @@
 # Checks for Go and installs the Debian packages that are missing, and nothing
 # else: with all there it touches neither apt nor the network.
 #
-#   deploy/setup.sh GROUP...      build | lab | vagrant | generate | vm | lint
+#   deploy/setup.sh GROUP...      build | lab | vagrant | generate | vm | bench | lint
 set -euo pipefail
 
 declare -A packages=(
@@ -15,6 +15,8 @@ declare -A packages=(
   [generate]="clang-19 llvm-19 libbpf-dev"
   # Kernels of Debian's in QEMU, with the tests of bpf/ in their initramfs.
   [vm]="qemu-system-x86 busybox-static cpio xz-utils debian-archive-keyring"
+  # What the probes are measured against.
+  [bench]="bpftrace libbpf-tools"
   [lint]="shellcheck clang-format-19"
 )
 

@@ -1,0 +1,143 @@
+// Bench measures what the agent's sampling costs on a host of many VMs:
+//
+//	go run ./agent/bench [-quick]      (root)
+//
+// The VMs are processes with threads named and waking like an idle guest's; the
+// meter that follows and reads them once a second is the agent's own.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/evenkeel/evenkeel/agent"
+	"github.com/evenkeel/evenkeel/agent/procfs"
+)
+
+// The aim: so many VMs sampled every second may take this share of one core.
+const (
+	aimVMs    = 100
+	aimOfCore = 0.005
+)
+
+func main() {
+	quick := flag.Bool("quick", false, "few VMs and seconds: shows that it works, not what it costs")
+	vms := flag.Int("vms", 100, "how many VMs")
+	hertz := flag.Int("hertz", 20, "how often each vCPU wakes up in a second")
+	fake := flag.Bool("guest", false, "be a VM (it starts itself so)")
+	flag.Parse()
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	var err error
+	switch {
+	case *fake:
+		err = guest(*hertz)
+	case *quick:
+		err = run(ctx, os.Stdout, min(*vms, 10), *hertz, 5)
+	default:
+		err = run(ctx, os.Stdout, *vms, *hertz, 30)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, out io.Writer, vms, hertz, seconds int) error {
+	meter, err := agent.OpenProbeMeter(procfs.Host(), uptime)
+	if err != nil {
+		return err
+	}
+	defer meter.Close()
+	all, err := startFleet(vms, hertz)
+	if err != nil {
+		return err
+	}
+	defer all.stop()
+	s := sampler{meter: meter, guests: all.guests}
+	for range 3 { // takes everybody in, and settles
+		if err := s.sample(ctx); err != nil {
+			return err
+		}
+	}
+	before, first, ran := own(), s.last, time.Now()
+	for range seconds {
+		if err := s.sample(ctx); err != nil {
+			return err
+		}
+	}
+	took, wall := own()-before, time.Since(ran)
+	return s.show(out, first, took, wall, hertz)
+}
+
+// sampler does once a second what the agent does.
+type sampler struct {
+	meter  *agent.ProbeMeter
+	guests []agent.Guest
+	last   agent.Reading
+}
+
+func (s *sampler) sample(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Second):
+	}
+	if err := s.meter.Follow(s.guests); err != nil {
+		return err
+	}
+	r, err := s.meter.Read()
+	s.last = r
+	return err
+}
+
+// show prints the figures, after a look whether there was anything to measure.
+func (s *sampler) show(out io.Writer, first agent.Reading, took, wall time.Duration, hertz int) error {
+	vcpus, silent := 0, 0
+	for id, vm := range s.last.VMs {
+		vcpus += len(vm.VCPUs)
+		if vm.Waits == first.VMs[id].Waits {
+			silent++
+		}
+	}
+	if len(s.last.VMs) != len(s.guests) || silent > 0 {
+		return fmt.Errorf("%d of %d VMs were measured, %d of them show no wait: what it cost says nothing", len(s.last.VMs), len(s.guests), silent)
+	}
+	cost := s.last.Cost.Sub(first.Cost)
+	user, kernel := share(took, wall), cost.TotalNS()/float64(wall.Nanoseconds())
+	fmt.Fprintf(out, "\nagent: %d VMs, %d vCPUs waking %d times a second, sampled every second for %.0f s\n", len(s.guests), vcpus, hertz, wall.Seconds())
+	fmt.Fprintf(out, "  following and reading   %.4f %% of a core (%.2f ms a sample)\n", 100*user, 1e3*took.Seconds()/wall.Seconds())
+	fmt.Fprintf(out, "  the probe in the kernel %.4f %% of a core (%d runs, %.0f ns each by its own timing)\n", 100*kernel, cost.Runs, cost.PerRunNS())
+	met := "no"
+	switch {
+	case len(s.guests) < aimVMs:
+		met = "says nothing, too few VMs"
+	case user+kernel <= aimOfCore:
+		met = "yes"
+	}
+	fmt.Fprintf(out, "  aim <= %.2g %% of a core for %d VMs: measured %.4f %%, met: %s (calls to libvirt not included)\n", 100*aimOfCore, aimVMs, 100*(user+kernel), met)
+	return nil
+}
+
+func share(part, whole time.Duration) float64 { return part.Seconds() / whole.Seconds() }
+
+// own is the time that this process has run.
+func own() time.Duration { return clock(unix.CLOCK_PROCESS_CPUTIME_ID) }
+
+func uptime() time.Duration { return clock(unix.CLOCK_BOOTTIME) }
+
+func clock(id int32) time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(id, &t); err != nil {
+		panic(fmt.Sprintf("clock %d: %v", id, err)) // both exist since Linux 2.6.39
+	}
+	return time.Duration(t.Nano())
+}
