@@ -374,6 +374,7 @@ type Counters struct {
 	Waits     uint64
 	Causes    bpf.Split // of WaitNS; zero if the source knows no causes
 	Culprits  []bpf.Culprit
+	Roles     [bpf.Roles]RoleReading // of all its threads; zero if the source knows no roles
 	Source    cluster.Source
 	Since     time.Time // when counting began
 	SampledAt time.Time
@@ -396,7 +397,7 @@ func (a *Agent) Counters() ([]Counters, error) {
 		}
 		out = append(out, Counters{
 			VM: g.UUID, Name: g.Name, Threads: slices.Clone(g.VCPUThreads), RunNS: v.RunNS, WaitNS: v.WaitNS, Waits: v.Waits,
-			Causes: v.Causes, Culprits: v.Culprits, Source: a.cfg.Meter.Source(), Since: v.Since, SampledAt: now,
+			Causes: v.Causes, Culprits: v.Culprits, Roles: v.Roles, Source: a.cfg.Meter.Source(), Since: v.Since, SampledAt: now,
 		})
 	}
 	return out, nil

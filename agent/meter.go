@@ -37,13 +37,18 @@ type VMReading struct {
 	RunNS  uint64    // Σ over vCPU threads, ended ones included
 	WaitNS uint64
 	Waits  uint64
-	Causes bpf.Split // of WaitNS; zero if the source knows no causes
-	Others uint64    // ns that its other threads ran
+	Causes bpf.Split              // of WaitNS; zero if the source knows no causes
+	Others uint64                 // ns that its other threads ran
+	Roles  [bpf.Roles]RoleReading // all its threads by what they do; zero if the source knows no roles
 	VCPUs  []VCPUReading
 	// Culprits are whom its vCPUs waited behind, with what they waited for each
 	// since the epoch.
 	Culprits []bpf.Culprit
 }
+
+// RoleReading is what the VM's threads of one role ran and waited, ended ones
+// included, in ns.
+type RoleReading struct{ RunNS, WaitNS uint64 }
 
 // VCPUReading holds the counters of one vCPU's present thread.
 type VCPUReading struct {

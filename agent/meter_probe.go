@@ -129,6 +129,9 @@ func (p *ProbeMeter) Read() (Reading, error) {
 			Since: vm.Since, RunNS: total.RunNS, WaitNS: total.WaitNS, Waits: total.Waits, Causes: total.Causes,
 			Others: vm.Others.RunNS, Culprits: vm.Culprits,
 		}
+		for role, c := range vm.Roles {
+			v.Roles[role] = RoleReading{c.RunNS, c.WaitNS}
+		}
 		for _, c := range vm.VCPUs {
 			threads = append(threads, c.TID)
 			sum, there := before[c.TID]

@@ -47,6 +47,20 @@ func behind(v agent.Counters) map[string]uint64 {
 	return out
 }
 
+// byRole names what the VM's threads ran and waited by what they do; empty
+// where the source knows no roles.
+func byRole(v agent.Counters) (run, wait map[string]uint64) {
+	run, wait = map[string]uint64{}, map[string]uint64{}
+	if !v.Source.Distribution() {
+		return run, wait
+	}
+	for role, r := range v.Roles {
+		name := bpf.Role(role).String()
+		run[name], wait[name] = r.RunNS, r.WaitNS
+	}
+	return run, wait
+}
+
 // VMs reads the counters of this host's VMs now.
 func (c counters) VMs(context.Context) ([]api.LocalVM, error) {
 	list, err := c.agent.Counters()
@@ -55,9 +69,10 @@ func (c counters) VMs(context.Context) ([]api.LocalVM, error) {
 	}
 	out := make([]api.LocalVM, 0, len(list))
 	for _, v := range list {
+		run, wait := byRole(v)
 		out = append(out, api.LocalVM{
 			UUID: v.VM, Name: v.Name, Threads: v.Threads, RunNS: v.RunNS, WaitNS: v.WaitNS, Waits: v.Waits,
-			CauseNS: causes(v), BehindNS: behind(v), Source: string(v.Source), Since: v.Since, SampledAt: v.SampledAt,
+			CauseNS: causes(v), BehindNS: behind(v), RoleRunNS: run, RoleWaitNS: wait, Source: string(v.Source), Since: v.Since, SampledAt: v.SampledAt,
 		})
 	}
 	return out, nil

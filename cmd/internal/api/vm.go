@@ -31,9 +31,13 @@ type VM struct {
 	// VCPUWaitBehindNSTotal is the cause vm by VM: what its vCPUs waited behind
 	// each, by UUID.
 	VCPUWaitBehindNSTotal map[string]uint64 `json:"vcpu_wait_behind_ns_total"`
-	Epoch                 Time              `json:"epoch"`      // when these counters began at 0
-	SampledAt             Time              `json:"sampled_at"` // when these counters were read
-	Source                cluster.Source    `json:"source"`     // of these counters: ebpf, schedstat or none
+	// All threads of its QEMU by what they do: vcpu, emulator, iothread, vhost,
+	// worker; {} if the source knows no roles.
+	ThreadRunNSTotal  map[string]uint64 `json:"thread_run_ns_total"`
+	ThreadWaitNSTotal map[string]uint64 `json:"thread_wait_ns_total"`
+	Epoch             Time              `json:"epoch"`      // when these counters began at 0
+	SampledAt         Time              `json:"sampled_at"` // when these counters were read
+	Source            cluster.Source    `json:"source"`     // of these counters: ebpf, schedstat or none
 
 	// The figures below are of the host's newest load snapshot.
 	StealRatio         *float64         `json:"steal_ratio"`               // null: no figures of it
@@ -82,7 +86,7 @@ const (
 func vmOf(s cluster.State, uuid string, p cluster.Place, now cluster.Time) VM {
 	out := VM{
 		UUID: uuid, Name: uuid, State: VMUnknown, VCPUThreads: []int{}, VCPUWaitCauseNSTotal: map[string]uint64{},
-		VCPUWaitBehindNSTotal: map[string]uint64{}, Culprits: []Culprit{}, Source: cluster.SourceNone, MovedAt: timeOf(p.Moved),
+		VCPUWaitBehindNSTotal: map[string]uint64{}, ThreadRunNSTotal: map[string]uint64{}, ThreadWaitNSTotal: map[string]uint64{}, Culprits: []Culprit{}, Source: cluster.SourceNone, MovedAt: timeOf(p.Moved),
 	}
 	live, moving := s.LiveMove(uuid)
 	if moving {
@@ -154,11 +158,15 @@ type LocalVM struct {
 	WaitNS  uint64 `json:"wait_ns"`
 	Waits   uint64 `json:"waits"`
 	// CauseNS splits the ended waits by cause; empty if the source knows none.
-	CauseNS   map[string]uint64 `json:"cause_ns"`
-	BehindNS  map[string]uint64 `json:"behind_ns"` // behind each other VM, by UUID
-	Source    string            `json:"source"`
-	Since     time.Time         `json:"since"`
-	SampledAt time.Time         `json:"sampled_at"`
+	CauseNS  map[string]uint64 `json:"cause_ns"`
+	BehindNS map[string]uint64 `json:"behind_ns"` // behind each other VM, by UUID
+	// RoleRunNS and RoleWaitNS are of all its threads by what they do; empty if the
+	// source does not tell.
+	RoleRunNS  map[string]uint64 `json:"role_run_ns"`
+	RoleWaitNS map[string]uint64 `json:"role_wait_ns"`
+	Source     string            `json:"source"`
+	Since      time.Time         `json:"since"`
+	SampledAt  time.Time         `json:"sampled_at"`
 }
 
 // count fills in the live counters.
@@ -167,6 +175,9 @@ func (out *VM) count(l LocalVM) {
 	out.VCPURunNSTotal, out.VCPUWaitNSTotal, out.VCPUWaitsTotal = &l.RunNS, &l.WaitNS, &l.Waits
 	if l.CauseNS != nil {
 		out.VCPUWaitCauseNSTotal = l.CauseNS
+	}
+	if l.RoleRunNS != nil && l.RoleWaitNS != nil {
+		out.ThreadRunNSTotal, out.ThreadWaitNSTotal = l.RoleRunNS, l.RoleWaitNS
 	}
 	if l.BehindNS != nil {
 		out.VCPUWaitBehindNSTotal = l.BehindNS
