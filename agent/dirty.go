@@ -28,7 +28,7 @@ func (a *Agent) measureDirty(ctx context.Context) {
 	for {
 		vm, ok := a.nextDirty()
 		if !ok {
-			if pause(ctx, gatherEvery) != nil {
+			if pause(ctx, gatherSoonest) != nil {
 				return
 			}
 			continue

@@ -2,26 +2,22 @@ package agent
 
 import (
 	"context"
-	"time"
 
 	"github.com/evenkeel/evenkeel/agent/procfs"
 )
 
-// gather asks for the VMs' vitals every few seconds until ctx ends.
+// gather asks for the VMs' vitals now and then until ctx ends.
 func (a *Agent) gather(ctx context.Context) {
-	ticker := time.NewTicker(gatherEvery)
-	defer ticker.Stop()
 	for {
-		a.gatherOnce(ctx)
-		select {
-		case <-ctx.Done():
+		vms := a.gatherOnce(ctx)
+		if pause(ctx, gatherPause(vms)) != nil {
 			return
-		case <-ticker.C:
 		}
 	}
 }
 
-func (a *Agent) gatherOnce(ctx context.Context) {
+// gatherOnce returns of how many VMs there are vitals now.
+func (a *Agent) gatherOnce(ctx context.Context) (vms int) {
 	a.mu.Lock()
 	guests := a.guests
 	a.mu.Unlock()
@@ -39,6 +35,7 @@ func (a *Agent) gatherOnce(ctx context.Context) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.gathered.add(next)
+	return len(next.vms)
 }
 
 // gatherBlock reads what the kernel counted of the VMs' block I/O.
@@ -65,7 +62,7 @@ func (a *Agent) gatherBlock(guests []Guest, into gathering) {
 // gatherDisks asks libvirt what the guests saw of their disks. A VM of which
 // nothing is known stays without figures.
 func (a *Agent) gatherDisks(ctx context.Context, into gathering) {
-	ctx, cancel := context.WithTimeout(ctx, gatherEvery)
+	ctx, cancel := context.WithTimeout(ctx, gatherSoonest)
 	defer cancel()
 	disks, err := a.cfg.Disks.Stats(ctx)
 	if err != nil {
@@ -113,7 +110,7 @@ func (a *Agent) gatherPollers(guests []Guest) {
 
 // gatherStats asks libvirt for balloons and interfaces.
 func (a *Agent) gatherStats(ctx context.Context, into gathering) {
-	ctx, cancel := context.WithTimeout(ctx, gatherEvery)
+	ctx, cancel := context.WithTimeout(ctx, gatherSoonest)
 	defer cancel()
 	stats, err := a.cfg.Stats(ctx)
 	if err != nil {

@@ -25,7 +25,7 @@ func TestVitalsOfTheWindow(t *testing.T) {
 			}},
 		})
 	}
-	if g.span() != vitalsWindow || len(g.list) != 4 {
+	if g.span() != 15*time.Second || len(g.list) != 4 {
 		t.Fatalf("%d gatherings over %v", len(g.list), g.span())
 	}
 	var l cluster.Load
@@ -67,5 +67,14 @@ func TestVitalsThatAreUnknown(t *testing.T) {
 	g.add(gathering{at: time.Minute})
 	if g.span() != 0 {
 		t.Errorf("a window over a clock that ran backwards: %v", g.span())
+	}
+}
+
+// The more VMs, the less often: what the questions cost stays about the same.
+func TestManyVMsAreAskedSeldom(t *testing.T) {
+	for vms, want := range map[int]time.Duration{0: 5 * time.Second, 10: 5 * time.Second, 60: 30 * time.Second, 120: time.Minute, 4000: time.Minute} {
+		if got := gatherPause(vms); got != want {
+			t.Errorf("%d VMs: every %v, want %v", vms, got, want)
+		}
 	}
 }
