@@ -67,15 +67,16 @@ func follow(p *bpf.Probes, level bpf.Level, pids []int) error {
 	return p.SetLevel(level)
 }
 
-// blockProbe is our probe on the block layer.
-func blockProbe(name string, pid int) contender {
+// blockProbe is our probe on the block layer. With a cgroup one hook is enough,
+// else the submitter is noted at another.
+func blockProbe(name string, pid int, cgroup uint64) contender {
 	return contender{name, func(context.Context) (running, error) {
 		b, err := bpf.OpenBlock(bpf.BlockOptions{})
 		if err != nil {
 			return running{}, err
 		}
 		stop := func() { _ = b.Close() }
-		if err := b.Track(bpf.BlockTarget{VM: "vm", PID: pid}); err != nil {
+		if err := b.Track(bpf.BlockTarget{VM: "vm", PID: pid, Cgroup: cgroup}); err != nil {
 			stop()
 			return running{}, err
 		}
