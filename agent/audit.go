@@ -13,8 +13,9 @@ type auditor struct{ threads map[int]*audit }
 
 // audit is one vCPU's books.
 type audit struct {
-	since             time.Time // epoch of the probe's counter
-	first, next, last books
+	since       time.Time // epoch of the probe's counter
+	first, next books
+	last        [3]books // newest first
 }
 
 // books are both sums at one moment.
@@ -29,7 +30,7 @@ const auditSpan = time.Minute
 
 // auditLeast is the least wait that an error is a share of; of less there is
 // nothing to say.
-const auditLeast = 100 * time.Millisecond
+const auditLeast = time.Second
 
 // add takes a reading in, and forgets threads that are gone.
 func (a *auditor) add(r Reading) {
@@ -50,11 +51,11 @@ func (a *auditor) add(r Reading) {
 }
 
 func (t *audit) add(b books) {
-	previous := t.last
-	t.last = b
+	previous := t.last[0]
+	t.last = [3]books{b, t.last[0], t.last[1]}
 	switch {
 	case previous.at == 0 || b.probe < previous.probe || b.kernel < previous.kernel:
-		t.first, t.next = b, books{}
+		t.first, t.next, t.last = b, books{}, [3]books{b}
 	case t.next.at == 0 && b.at-t.first.at >= auditSpan:
 		t.next = b
 	case t.next.at != 0 && b.at-t.next.at >= auditSpan:
@@ -67,12 +68,22 @@ func (t *audit) add(b books) {
 func (a *auditor) worst() cluster.Ratio {
 	var worst cluster.Ratio
 	for _, t := range a.threads {
-		probe, kernel := less(t.last.probe, t.first.probe), less(t.last.kernel, t.first.kernel)
-		off := max(probe, kernel) - min(probe, kernel)
-		if off == 0 || max(probe, kernel) < uint64(auditLeast) {
-			continue
-		}
-		worst = max(worst, ratio(off, max(kernel, uint64(auditLeast))))
+		worst = max(worst, t.off())
 	}
 	return worst
+}
+
+// off is the least error of the last three looks. Now and then the kernel ends
+// a wait without telling the probe, which makes it good at the thread's next
+// switch; what the probe loses for good stays in all three.
+func (t *audit) off() cluster.Ratio {
+	least := cluster.Whole
+	for _, b := range t.last {
+		probe, kernel := less(b.probe, t.first.probe), less(b.kernel, t.first.kernel)
+		if b.at <= t.first.at || max(probe, kernel) < uint64(auditLeast) {
+			return 0
+		}
+		least = min(least, ratio(max(probe, kernel)-min(probe, kernel), max(kernel, uint64(auditLeast))))
+	}
+	return least
 }

@@ -69,7 +69,10 @@ func (v *vm) work() float64 { return v.demand + v.others }
 
 // maxBookError is how far a host's measured waits may be off the kernel's own
 // sums before nothing is concluded from them.
-const maxBookError = cluster.Ratio(50_000) // 5 %
+//
+// The audit compares at moments at which the two must be equal, so any error is
+// one; a hundredth is where it could change a decision.
+const maxBookError = cluster.Ratio(10_000) // 1 %
 
 func newFleet(in Input) *fleet {
 	f := &fleet{state: in.State, set: in.State.Settings, policy: in.Policy}

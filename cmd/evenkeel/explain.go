@@ -239,6 +239,9 @@ func hostLine(h api.Host) string {
 // besides tells what else takes the host's CPUs and time.
 func besides(h api.Host) string {
 	text := fmt.Sprintf("%.2f CPUs of its own work, %.2f of them interrupts; measuring takes %.3f", h.CPUOverhead, h.CPUInterrupts, h.CPUMeasuring)
+	if h.BookErrorRatio > 0 {
+		text += fmt.Sprintf("; books off by %.2f %%", 100*h.BookErrorRatio)
+	}
 	if stall := stalled(h.Pressure); stall != "" {
 		text += "; stalled on " + stall
 	}

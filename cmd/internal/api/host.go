@@ -36,7 +36,7 @@ type Host struct {
 	ExcessSeconds      float64        `json:"excess_seconds"`        // accumulated above the enter threshold
 	WorstVM            string         `json:"worst_vm"`              // name
 	RunQueueP99        float64        `json:"run_queue_p99_seconds"` // of the VM with the longest
-	BookErrorRatio     float64        `json:"book_error_ratio"`      // difference between the probe and the kernel's own accounts
+	BookErrorRatio     float64        `json:"book_error_ratio"`      // difference between the probe and the kernel's own accounts, of the worst vCPU
 	LostEvents         uint64         `json:"lost_events"`           // that the probe dropped in the window
 	VMs                int            `json:"vms"`
 	MovesInFlight      int            `json:"moves_in_flight"`

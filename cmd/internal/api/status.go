@@ -167,11 +167,18 @@ func (out *Status) warn(s cluster.State, vms names, now cluster.Time) {
 		if beat, ok := h.Last(); ok && h.Fresh(now) && !beat.Load.Source.Causes() {
 			warn("evenkeel doctor", "%s measures by %s, not by eBPF", s.HostName(h.ID), beat.Load.Source)
 		}
+		if beat, ok := h.Last(); ok && h.Fresh(now) && beat.Load.BookError > bookAlarm {
+			warn("evenkeel explain "+s.HostName(h.ID), "what %s measures is %.2f %% off the kernel's own accounts", s.HostName(h.ID), 100*beat.Load.BookError.Float())
+		}
 	}
 	if skew := s.Skew(); skew > cluster.MaxSkew || skew < -cluster.MaxSkew {
 		warn("evenkeel cluster peers", "the leader's clock is %v off the hosts' median: nothing is ordered", skew.Round(time.Millisecond))
 	}
 }
+
+// bookAlarm is how far a host's books may be off before an operator should
+// know (spec: 0.1 %).
+const bookAlarm = cluster.Ratio(1000)
 
 // allLab says whether every hypervisor announced itself as part of a test fleet.
 func allLab(s cluster.State) bool {

@@ -65,6 +65,7 @@ func Causes(addresses map[string]string) *Fleet {
 		},
 	}
 	f.Burden = func(l *cluster.Load) {
+		l.BookError = 2500
 		l.Interrupts, l.Cost, l.Pressure = 40, 6, &cluster.Pressure{CPUSome: 700_000, MemorySome: 1000, IOSome: 84_000, IOFull: 21_000}
 	}
 	f.Beats(12, vms, nil)
