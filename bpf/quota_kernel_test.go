@@ -81,14 +81,15 @@ func (g group) addThread(t *testing.T, tid int) {
 	g.write(t, file, strconv.Itoa(tid))
 }
 
-// weigh gives the group eight times the weight of another.
+// weigh gives the group the greatest weight that there is, so that it uses its
+// quota up: what competes with it may be a session's autogroup of any niceness.
 func (g group) weigh(t *testing.T) {
 	t.Helper()
 	if g.v2 {
-		g.write(t, "cpu.weight", "800")
+		g.write(t, "cpu.weight", "10000")
 		return
 	}
-	g.write(t, "cpu.shares", "8192")
+	g.write(t, "cpu.shares", "262144")
 }
 
 func (g group) mkdir(t *testing.T, name string) group {
@@ -170,6 +171,7 @@ func TestQuotaOfOneThread(t *testing.T) {
 	p := open(t)
 	g := cpuGroups(t).child(t, "evenkeel-test-one")
 	g.limit(t, 30*time.Millisecond)
+	g.weigh(t)
 	var f fleet
 	f.add(t, p, "capped", startWorker(t, workBurn, 0, 1))
 	f.add(t, p, "rival", startWorker(t, workBurn, 0, 1))
