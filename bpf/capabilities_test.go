@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 )
 
@@ -193,11 +194,18 @@ func TestMissingCapabilitiesAreNamed(t *testing.T) {
 	}
 	open(t)
 	binary := public(t)
+	spec, err := btf.LoadKernelSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, power := range []string{"scheduler", "block"} {
 		for _, caps := range [][]uintptr{nil, {unix.CAP_BPF}, {unix.CAP_PERFMON}} {
 			allowed, said := as(t, binary, power, caps)
-			first, _, _ := strings.Cut(said, "\n")
-			if allowed || !strings.Contains(first, "CAP_BPF") || !strings.Contains(first, "CAP_PERFMON") || strings.Contains(strings.ToUpper(first), "MEMLOCK") {
+			first, rest, _ := strings.Cut(said, "\n")
+			if has(spec, "bpf_map", "memory") {
+				rest = "" // before 5.11 that limit may really be too low
+			}
+			if allowed || !strings.Contains(first, "CAP_BPF") || !strings.Contains(first, "CAP_PERFMON") || strings.Contains(strings.ToUpper(first+rest), "MEMLOCK") {
 				t.Errorf("%s with %v: allowed %v, said %q", power, named(caps), allowed, said)
 			}
 		}

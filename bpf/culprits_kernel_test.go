@@ -30,16 +30,19 @@ func (f *fleet) add(t *testing.T, p *Probes, name string, b *burner) {
 	f.names, f.procs = append(f.names, name), append(f.procs, b)
 }
 
-// play lets all run for a while between two standstills. The first ones run
-// longest: whatever the later ones run lies within.
+// play lets all run for a while between two standstills. They stop at once:
+// whoever ran on after another had stopped would be missing from its waits.
 func (f *fleet) play(t *testing.T, d time.Duration) {
 	t.Helper()
 	for _, b := range f.procs {
 		b.thaw()
 	}
 	time.Sleep(d)
-	for i := range f.procs {
-		f.procs[len(f.procs)-1-i].freeze(t)
+	for _, b := range f.procs {
+		b.halt(t)
+	}
+	for _, b := range f.procs {
+		b.freeze(t)
 	}
 }
 

@@ -53,9 +53,13 @@ func Open(opts Options) (*Probes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("probe: %w", err)
 	}
-	// Before 5.11 maps count as locked memory. Raising that limit may be
-	// forbidden (CAP_SYS_RESOURCE); then loading fails, and says so.
+	// Before 5.11 (struct bpf_map_memory) maps count as locked memory. Raising
+	// that limit may be forbidden (CAP_SYS_RESOURCE); then loading fails, and says
+	// so. On newer kernels a failure here says nothing.
 	limitErr := rlimit.RemoveMemlock()
+	if !has(kernel, "bpf_map", "memory") {
+		limitErr = nil
+	}
 	p := newProbes(threads, vms, pids, ncpu)
 	if err := p.load(kernel); err != nil {
 		return nil, errors.Join(fmt.Errorf("probe: %w", explain(err)), limitErr, p.Close())

@@ -187,9 +187,7 @@ func (b *burner) stop() {
 // so that the kernel's figures and ours can be read at the same standstill.
 func (b *burner) freeze(t *testing.T) {
 	t.Helper()
-	if err := b.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	b.halt(t)
 	for range 5000 {
 		if b.stopped(t) {
 			return
@@ -197,6 +195,14 @@ func (b *burner) freeze(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	t.Fatal("the process did not stop")
+}
+
+// halt tells the process to stop and does not wait.
+func (b *burner) halt(t *testing.T) {
+	t.Helper()
+	if err := b.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (b *burner) stopped(t *testing.T) bool {

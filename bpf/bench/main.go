@@ -223,11 +223,16 @@ func find(results []result, name string) result {
 	return result{name: name}
 }
 
-// honest checks that it measured what there was: a filter that lets nothing
-// through is fast. Between the two counts the workload's processes may have
-// waited some times more, for their orders.
+// tolerated is the share of events that a contender may have been without: a
+// filter that lets nothing through is fast, one that missed few of them is not.
+// Some kernels now and then do not call a tracepoint (a 6.18 was seen to miss
+// 3 of 1,000 requests, for all programs alike); what was counted is printed.
+const tolerated = 0.01
+
+// honest checks that it measured what there was. Between the two counts the
+// workload's processes may have waited some times more, for their orders.
 func (r result) honest() error {
-	if r.truth == 0 || math.Abs(float64(r.counted)-float64(r.truth)) > float64(r.truth)*1e-3 {
+	if r.truth == 0 || math.Abs(float64(r.counted)-float64(r.truth)) > float64(r.truth)*tolerated {
 		return fmt.Errorf("%s counted %d, the kernel %d: what it cost says nothing", r.name, r.counted, r.truth)
 	}
 	return nil
