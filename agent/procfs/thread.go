@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,21 +23,13 @@ type Thread struct {
 // Threads lists a process's threads by ascending id. Threads that end while
 // the list is made are left out.
 func (r Reader) Threads(pid int) ([]Thread, error) {
-	path := pidPath(pid, "task")
-	entries, err := fs.ReadDir(r.root, path)
+	ids, err := r.ThreadIDs(pid)
 	if err != nil {
-		return nil, rooted(path, err)
+		return nil, err
 	}
-	if len(entries) > maxEntries {
-		return nil, fmt.Errorf("read /%s: more than %d threads", path, maxEntries)
-	}
-	threads := make([]Thread, 0, len(entries))
-	for _, e := range entries {
-		tid, ok := parsePID(e.Name())
-		if !ok {
-			continue
-		}
-		t, err := r.stat(taskPath(pid, tid, "stat"))
+	threads := make([]Thread, 0, len(ids))
+	for _, tid := range ids {
+		t, err := r.Thread(pid, tid)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -47,7 +38,6 @@ func (r Reader) Threads(pid int) ([]Thread, error) {
 		}
 		threads = append(threads, t)
 	}
-	slices.SortFunc(threads, func(a, b Thread) int { return a.TID - b.TID })
 	return threads, nil
 }
 
