@@ -51,13 +51,22 @@ threads, disk, ports, clocks. Run it as root. Ends with 1 if anything fails.`,
 	return cmd
 }
 
-// probe loads the measuring program and takes it out again.
-func probe() error {
+// probe loads the measuring programs and takes them out again. Without the one
+// for block I/O there is still QEMU's account of it.
+func probe() ([]bpf.Feature, error) {
 	p, err := bpf.Open(bpf.Options{MaxThreads: 1})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return p.Close()
+	features := p.Features()
+	if err := p.Close(); err != nil {
+		return nil, err
+	}
+	b, err := bpf.OpenBlock(bpf.BlockOptions{MaxVMs: 1, MaxFlights: 1})
+	if err != nil {
+		return append(features, bpf.Feature{Name: "block", Why: err.Error()}), nil
+	}
+	return append(features, b.Features()...), b.Close()
 }
 
 // members asks the daemon on this host for the cluster's members.

@@ -147,18 +147,20 @@ func TestCapabilities(t *testing.T) {
 
 func TestProbe(t *testing.T) {
 	for _, c := range []struct {
-		err     error
-		verdict Verdict
-		words   string
+		features []bpf.Feature
+		err      error
+		verdict  Verdict
+		words    string
 	}{
-		{nil, Pass, "loads and attaches"},
-		{fmt.Errorf("probe: %w: no BTF", bpf.ErrUnsupported), Fail, "without it waits come from schedstat"},
-		{errors.New("verifier says no"), Fail, "report it"},
+		{[]bpf.Feature{{Name: "culprits", On: true}, {Name: "quota", On: true}}, nil, Pass, "loads and attaches: culprits, quota"},
+		{[]bpf.Feature{{Name: "culprits", On: true}, {Name: "quota", Why: "too old"}}, nil, Warn, "without quota (too old)"},
+		{nil, fmt.Errorf("probe: %w: no BTF", bpf.ErrUnsupported), Fail, "without it waits come from schedstat"},
+		{nil, errors.New("verifier says no"), Fail, "report it"},
 	} {
-		v := &visit{Patient: Patient{Probe: func() error { return c.err }}}
+		v := &visit{Patient: Patient{Probe: func() ([]bpf.Feature, error) { return c.features, c.err }}}
 		wants(t, v.probe(), c.verdict, c.words)
 	}
-	v := &visit{Patient: Patient{Probe: func() error { return bpf.ErrPermission }}}
+	v := &visit{Patient: Patient{Probe: func() ([]bpf.Feature, error) { return nil, bpf.ErrPermission }}}
 	want := Fail
 	if os.Geteuid() != 0 {
 		want = Warn
@@ -240,7 +242,7 @@ func TestSkew(t *testing.T) {
 // said twice.
 func TestExamineAnEmptyHost(t *testing.T) {
 	findings := Examine(t.Context(), Patient{
-		ConfigPath: filepath.Join(t.TempDir(), "none.yaml"), Proc: procfs.Host(), Now: time.Now, Probe: func() error { return nil },
+		ConfigPath: filepath.Join(t.TempDir(), "none.yaml"), Proc: procfs.Host(), Now: time.Now, Probe: func() ([]bpf.Feature, error) { return nil, nil },
 		Members: func(context.Context, string) ([]api.Peer, error) { return nil, errors.New("nobody") },
 	})
 	seen := map[string]bool{}
@@ -267,7 +269,7 @@ func TestRealProbe(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	v := &visit{Patient: Patient{Proc: procfs.Host(), Probe: func() error { return nil }}}
+	v := &visit{Patient: Patient{Proc: procfs.Host(), Probe: func() ([]bpf.Feature, error) { return nil, nil }}}
 	wants(t, v.kernel(), Pass, "type information")
 	wants(t, v.schedstat(), Pass, "accounts")
 	wants(t, v.capabilities(), Pass, "CAP_BPF")

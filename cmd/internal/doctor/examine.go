@@ -8,6 +8,7 @@ import (
 	"github.com/evenkeel/evenkeel/agent"
 	"github.com/evenkeel/evenkeel/agent/libvirt"
 	"github.com/evenkeel/evenkeel/agent/procfs"
+	"github.com/evenkeel/evenkeel/bpf"
 	"github.com/evenkeel/evenkeel/cmd/internal/api"
 	"github.com/evenkeel/evenkeel/cmd/internal/config"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
@@ -17,8 +18,9 @@ import (
 type Patient struct {
 	ConfigPath string
 	Proc       procfs.Reader
-	// Probe loads the measuring program into the kernel and takes it out again.
-	Probe func() error
+	// Probe loads the measuring programs into the kernel, takes them out again, and
+	// says what they can measure there.
+	Probe func() ([]bpf.Feature, error)
 	// Members asks the running daemon for the cluster's members; an error means
 	// that none runs here.
 	Members func(ctx context.Context, socket string) ([]api.Peer, error)

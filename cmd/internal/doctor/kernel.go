@@ -77,9 +77,9 @@ func (v *visit) probe() Finding {
 		return skip(noVMs)
 	}
 	const poorer = "without it waits come from schedstat: exact sums, no latencies"
-	switch err := v.Probe(); {
+	switch features, err := v.Probe(); {
 	case err == nil:
-		return pass("loads and attaches")
+		return attached(features)
 	case errors.Is(err, bpf.ErrPermission) && os.Geteuid() != 0:
 		return warn("run doctor as root, as evenkeeld runs", "this process may not load it")
 	case errors.Is(err, bpf.ErrPermission):
@@ -89,6 +89,22 @@ func (v *visit) probe() Finding {
 	default:
 		return fail("report it with `uname -a`; "+poorer, "%v", err)
 	}
+}
+
+// attached tells what probes that load can measure, and what they cannot.
+func attached(features []bpf.Feature) Finding {
+	var on, off []string
+	for _, f := range features {
+		if f.On {
+			on = append(on, f.Name)
+		} else {
+			off = append(off, fmt.Sprintf("%s (%s)", f.Name, f.Why))
+		}
+	}
+	if len(off) > 0 {
+		return warn("a newer kernel may have it: docs/kernels.md", "loads and attaches, without %s", strings.Join(off, "; "))
+	}
+	return pass("loads and attaches: %s", strings.Join(on, ", "))
 }
 
 func (v *visit) schedstat() Finding {
