@@ -151,7 +151,7 @@ func startBlockGuest(t *testing.T, cgroup *os.File, drives ...string) *blockGues
 	vmlinuz, drivers := blockGuestKernel(t)
 	args := []string{
 		"-accel", "tcg", "-m", "192", "-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-serial", "stdio",
-		"-kernel", vmlinuz, "-initrd", blockInitramfs(t, drivers), "-append", "console=ttyS0 quiet panic=-1",
+		"-kernel", vmlinuz, "-initrd", blockInitramfs(t, drivers), "-append", "console=ttyS0 no_timer_check quiet panic=-1",
 	}
 	for i, d := range drives {
 		args = append(args, "-drive", fmt.Sprintf("if=none,id=d%d,format=raw,cache=none,%s", i, d), "-device", fmt.Sprintf("virtio-blk-pci,drive=d%d", i))

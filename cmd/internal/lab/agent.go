@@ -15,6 +15,8 @@ import (
 	"github.com/google/uuid"
 	"go.yaml.in/yaml/v4"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/evenkeel/evenkeel/cmd/internal/certs"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
@@ -173,6 +175,9 @@ func (l *Lab) startAgent(ctx context.Context, host string) error {
 	if err := l.recordHost(host, func(h *HostState) { h.Agent = p }); err != nil {
 		return err
 	}
+	if err := p.ownSession(ctx); err != nil {
+		return fmt.Errorf("evenkeeld of %s: %w", host, err)
+	}
 	if err := raiseAutogroup(p.PID, agentNice); err != nil {
 		return err
 	}
@@ -194,9 +199,17 @@ func (l *Lab) startAgent(ctx context.Context, host string) error {
 
 // raiseAutogroup does for a process's session what nice does for its threads:
 // where the kernel groups tasks by session (autogroup), nice only counts
-// within a session, and each QEMU has one of its own.
+// within a session, and each QEMU has one of its own. It never touches the
+// session that the lab itself runs in.
 func raiseAutogroup(pid int, nice string) error {
-	err := os.WriteFile(filepath.Join("/proc", strconv.Itoa(pid), "autogroup"), []byte(nice), 0)
+	ours, err := unix.Getsid(0)
+	if err != nil {
+		return fmt.Errorf("this process's session: %w", err)
+	}
+	if sid, err := unix.Getsid(pid); err == nil && sid == ours {
+		return fmt.Errorf("raise the priority of process %d: it has no session of its own", pid)
+	}
+	err = os.WriteFile(filepath.Join("/proc", strconv.Itoa(pid), "autogroup"), []byte(nice), 0)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("raise the priority of process %d: %w", pid, err)
 	}

@@ -76,6 +76,18 @@ func (p Process) Signal(sig syscall.Signal) error {
 	return unix.PidfdSendSignal(fd, sig, nil, 0)
 }
 
+// ownSession waits until a process that spawn started leads a session: its
+// number is known a moment before it does.
+func (p Process) ownSession(ctx context.Context) error {
+	return poll(ctx, time.Millisecond, fmt.Sprintf("session of process %d", p.PID), func() (bool, error) {
+		sid, err := unix.Getsid(p.PID)
+		if err != nil || !p.Alive() {
+			return false, errors.Join(err, fmt.Errorf("process %d: %w", p.PID, os.ErrProcessDone))
+		}
+		return sid == p.PID, nil
+	})
+}
+
 // kill ends the process and waits until it is gone.
 func (p Process) kill(ctx context.Context) error {
 	if err := p.Signal(syscall.SIGKILL); err != nil {
