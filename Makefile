@@ -71,6 +71,9 @@ bench-bpf: ## measure what the probes cost against bpftrace and libbpf-tools; QU
 	@deploy/setup.sh build bench
 	$(GO) run ./bpf/bench $(if $(QUICK),-quick)
 	$(GO) run ./agent/bench $(if $(QUICK),-quick)
+	@deploy/setup.sh lab
+	@$(MAKE) --no-print-directory build
+	$(GO) run ./cmd/internal/lab/bench $(if $(QUICK),-quick)
 
 .PHONY: sim
 sim: ## play the simulator's scenarios under several policies
