@@ -96,8 +96,10 @@ func TestClassify(t *testing.T) {
 		"loop, cached": {DiskSource{Type: "block", Path: "/dev/loop1"}, Storage{Backend: BackendLocal, Loop: true, Why: "through the host's page cache (cache=default)"}},
 		"itself below": {block("/dev/dm-1"), Storage{Backend: BackendUnknown, Why: "devices lie upon each other without end"}},
 		"no device":    {block("/dev/../etc/passwd"), Storage{Backend: BackendUnknown, Why: "no block device has that name"}},
-		"librbd": {DiskSource{Type: "network", Protocol: "rbd", Name: "vms/a", Hosts: []string{"m2:6789", "m1:6789"}, Cache: "none"},
-			shared("rbd m1:6789,m2:6789 vms", false, "QEMU reaches it over the network itself (rbd)")},
+		"librbd": {
+			DiskSource{Type: "network", Protocol: "rbd", Name: "vms/a", Hosts: []string{"m2:6789", "m1:6789"}, Cache: "none"},
+			shared("rbd m1:6789,m2:6789 vms", false, "QEMU reaches it over the network itself (rbd)"),
+		},
 		"NBD server": {DiskSource{Type: "network", Protocol: "nbd", Hosts: []string{"n:10809"}}, shared("nbd n:10809", false, "QEMU reaches it over the network itself (nbd)")},
 		"libnfs":     {DiskSource{Type: "network", Protocol: "nfs", Name: "/x/a.img", Hosts: []string{"f"}}, shared("nfs f /x", false, "QEMU reaches it over the network itself (nfs)")},
 		"vhost-user": {DiskSource{Type: "vhostuser"}, Storage{Backend: BackendUnknown, Why: "served by another process (vhost-user)"}},
