@@ -20,12 +20,16 @@ type Health struct {
 	Contact       time.Duration // since the leader was last heard of; 0 at the leader, -1 for never
 	LeaderChanges uint64        // since this start
 	AppendLatency time.Duration // of the last append to the log, or of one that hangs
+	Unfit         string        // why this member has cut itself off from the others, "" if it has not
+	Stalled       time.Duration // a leader's: for how long no majority has stored its newest entries, 0 if one has
 	Waiting       string        // why this member has no part in a cluster yet, "" if it has
 	Halted        string        // why this replica has stopped applying, "" if it has not
 }
 
 // Healthy says whether the replica has a part in a cluster with a leader.
-func (h Health) Healthy() bool { return h.Halted == "" && h.Waiting == "" && h.Leader != "" }
+func (h Health) Healthy() bool {
+	return h.Halted == "" && h.Unfit == "" && h.Waiting == "" && h.Leader != ""
+}
 
 // Health looks at the replica.
 func (n *Node) Health() Health {
@@ -34,13 +38,19 @@ func (n *Node) Health() Health {
 		Part: strings.ToLower(n.raft.State().String()), Leader: leader, LeaderAddress: addr,
 		Term: n.raft.CurrentTerm(), LastIndex: n.raft.LastIndex(), CommitIndex: n.raft.CommitIndex(), AppliedIndex: n.raft.AppliedIndex(),
 		Voters: n.voters(), Contact: -1, LeaderChanges: n.changes.Load(),
-		AppendLatency: n.logs.latency(), Waiting: n.group.waitsFor(),
+		AppendLatency: n.disk.latency(), Waiting: n.group.waitsFor(),
 	}
 	if last := n.raft.LastContact(); !last.IsZero() {
 		h.Contact = time.Since(last)
 	}
 	if n.raft.State() == raft.Leader {
 		h.Contact = 0
+	}
+	if err := n.gate.why(); err != nil {
+		h.Unfit = err.Error()
+	}
+	if h.Part == "leader" && h.Unfit == "" {
+		h.Stalled = n.lag.stalled()
 	}
 	if err := n.fsm.halted(); err != nil {
 		h.Halted = err.Error()

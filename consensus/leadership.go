@@ -52,6 +52,8 @@ func (n *Node) followLeadership() {
 			} else {
 				n.stepDown()
 			}
+		case <-n.gateMoved:
+			n.passGate()
 		case <-stopped:
 			stopped = nil
 			n.log.Error("this replica stops: it takes no part in the cluster until its binary can apply the entry", "err", n.fsm.halted())
@@ -71,6 +73,9 @@ func (n *Node) takeOver() {
 	if err := n.call(n.ctx, func() error { return n.raft.Barrier(0).Error() }); err != nil {
 		n.log.Debug("leadership was lost before it began", "term", term, "err", err)
 		return
+	}
+	if n.gate.why() != nil {
+		return // told again when it opens
 	}
 	n.log.Info("this member leads", "term", term)
 	n.announce(term)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -52,33 +51,4 @@ func openFiles(dir string, logger hclog.Logger) (*backend, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	return &backend{logs: cache, stable: store, snaps: snaps, close: store.Close}, nil
-}
-
-// timedLogs measures how long appends take: a disk that hangs shows here long
-// before Raft notices, for the leader goes on sending heartbeats.
-type timedLogs struct {
-	raft.LogStore
-	since atomic.Int64 // Unix ns at which the append that is under way began, 0 if none
-	last  atomic.Int64 // duration of the last append, ns
-}
-
-func (t *timedLogs) StoreLog(l *raft.Log) error { return t.StoreLogs([]*raft.Log{l}) }
-
-func (t *timedLogs) StoreLogs(logs []*raft.Log) error {
-	began := time.Now()
-	t.since.Store(began.UnixNano())
-	err := t.LogStore.StoreLogs(logs)
-	t.last.Store(int64(time.Since(began)))
-	t.since.Store(0)
-	return err
-}
-
-// latency is the duration of the last append, or of the one that is under way
-// if that is longer already.
-func (t *timedLogs) latency() time.Duration {
-	last := time.Duration(t.last.Load())
-	if since := t.since.Load(); since != 0 {
-		return max(last, time.Since(time.Unix(0, since)))
-	}
-	return last
 }

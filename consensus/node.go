@@ -22,7 +22,12 @@ type Node struct {
 	fsm         *fsm
 	raft        *raft.Raft
 	stop        func() raft.Future // ends raft, once
-	logs        *timedLogs
+	disk        *disk
+	logs        raft.LogStore
+	probing     atomic.Bool
+	lag         lag
+	gate        *gate
+	gateMoved   chan struct{} // the gate was shut or opened
 	proof       *proof
 	backend     *backend
 	changed     bell
@@ -90,8 +95,10 @@ func start(cfg Config, b *backend, incarnation uint64) (*Node, error) {
 		cfg: cfg, log: cfg.Logger, incarnation: incarnation, backend: b,
 		leadership: make(chan bool, 1), turns: make(chan struct{}, maxTurns),
 	}
-	n.logs = &timedLogs{LogStore: b.logs}
-	n.proof = newProof(b.trans)
+	n.disk = newDisk(cfg.Dir)
+	n.logs = timedLogs{b.logs, n.disk}
+	n.gate, n.gateMoved = &gate{transport: b.trans}, make(chan struct{}, 1)
+	n.proof = newProof(n.gate)
 	n.fsm = newFSM(cfg.Cluster, cfg.Publish, &n.changed)
 	r, err := newRaft(n)
 	if err != nil {
@@ -102,6 +109,7 @@ func start(cfg Config, b *backend, incarnation uint64) (*Node, error) {
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.loops.Go(n.followLeadership)
 	n.loops.Go(n.followMembership)
+	n.loops.Go(n.followDisk)
 	return n, nil
 }
 
@@ -122,7 +130,7 @@ func newRaft(n *Node) (r *raft.Raft, err error) {
 	c.ShutdownOnRemove = false // a removed member stays readable and says what it is
 	c.NoLegacyTelemetry = true
 	c.Logger = raftLogger(n.log)
-	return raft.NewRaft(c, n.fsm, n.logs, n.backend.stable, n.backend.snaps, n.proof)
+	return raft.NewRaft(c, n.fsm, n.logs, patientStable{n.backend.stable, n.disk}, n.backend.snaps, n.proof)
 }
 
 // Incarnation is how many times this member has been started.
