@@ -66,6 +66,9 @@ func peerRows(peers []api.Peer) [][]ui.Cell {
 		known := func(string) ui.Cell { return ui.Text("") }
 		if p.Answers {
 			state, tone = p.Part, ui.Good
+			if p.Unfit {
+				state, tone = "unfit", ui.Bad
+			}
 			known = ui.Text
 		}
 		voter := "no"

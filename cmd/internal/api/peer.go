@@ -1,6 +1,9 @@
 package api
 
 import (
+	"fmt"
+	"time"
+
 	"github.com/evenkeel/evenkeel/consensus"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
@@ -20,19 +23,28 @@ type Peer struct {
 	Message string `json:"message"` // why it does not answer, or is no part of the cluster
 
 	// What it says of itself; zero if it does not answer.
-	Version       string   `json:"version"`
-	Part          string   `json:"part"` // in Raft: leader, follower, candidate or shutdown
-	Term          uint64   `json:"term"`
-	LastIndex     uint64   `json:"last_index"`
-	AppliedIndex  uint64   `json:"applied_index"`
-	AppendSeconds float64  `json:"append_seconds"` // of its last append to the log
-	LeaderChanges uint64   `json:"leader_changes"` // that it saw since its start
-	Voters        []string `json:"voters"`         // ids, by its own configuration
-	SeesLeader    string   `json:"sees_leader"`    // id, "" for none
-	Clock         Time     `json:"clock"`
+	Version       string  `json:"version"`
+	Part          string  `json:"part"` // in Raft: leader, follower, candidate or shutdown
+	Term          uint64  `json:"term"`
+	LastIndex     uint64  `json:"last_index"`
+	AppliedIndex  uint64  `json:"applied_index"`
+	AppendSeconds float64 `json:"append_seconds"` // of its last append to the log
+	LeaderChanges uint64  `json:"leader_changes"` // that it saw since its start
+	// Unfit says that it has cut itself off because its disk hangs or refuses.
+	Unfit bool `json:"unfit"`
+	// StalledSeconds is for how long no majority has stored what this leader
+	// sends; 0 if one has.
+	StalledSeconds float64  `json:"stalled_seconds"`
+	Voters         []string `json:"voters"`      // ids, by its own configuration
+	SeesLeader     string   `json:"sees_leader"` // id, "" for none
+	Clock          Time     `json:"clock"`
 	// ClockAheadSeconds is its clock less ours, halfway through the call.
 	ClockAheadSeconds float64 `json:"clock_ahead_seconds"`
 }
+
+// stallWarned is how long entries may wait for a majority before it is said;
+// shorter waits are a slow disk or a member that has just gone.
+const stallWarned = 3 * time.Second
 
 // tell fills in what a replica knows of itself.
 func (p *Peer) tell(h consensus.Health) {
@@ -45,6 +57,11 @@ func (p *Peer) tell(h consensus.Health) {
 	switch {
 	case h.Halted != "":
 		p.Message = "stopped applying: " + h.Halted
+	case h.Unfit != "":
+		p.Unfit, p.Message = true, h.Unfit
+	case h.Stalled > stallWarned:
+		p.StalledSeconds = h.Stalled.Seconds()
+		p.Message = fmt.Sprintf("no majority has stored its entries for %s: see the disks of the other voters", h.Stalled.Round(time.Second))
 	case h.Waiting != "":
 		p.Message = h.Waiting
 	}
@@ -65,7 +82,7 @@ func quorumOf(peers []Peer) Quorum {
 	for _, p := range peers {
 		if p.Voter {
 			q.Voters++
-			if p.Answers && p.Part != "shutdown" {
+			if p.Answers && !p.Unfit && p.Part != "shutdown" {
 				q.Answering++
 			}
 		}

@@ -15,8 +15,9 @@ func (s *Server) status(ctx context.Context, v view, _ *Empty) (*Status, error) 
 		out.Leader = &Ref{h.Leader, v.state.HostName(h.Leader)}
 	}
 	out.Term = max(out.Term, h.Term)
-	out.Quorum = quorumOf(s.askPeers(ctx, v, s.cfg.Limits.Ping))
-	out.warnQuorum()
+	peers := s.askPeers(ctx, v, s.cfg.Limits.Ping)
+	out.Quorum = quorumOf(peers)
+	out.warnQuorum(peers)
 	return out, nil
 }
 

@@ -193,10 +193,15 @@ func allLab(s cluster.State) bool {
 }
 
 // warnQuorum is about members, who were asked just now.
-func (out *Status) warnQuorum() {
+func (out *Status) warnQuorum(peers []Peer) {
+	warn := func(text string) { out.Warnings = append(out.Warnings, Warning{text, "evenkeel cluster peers"}) }
 	q := out.Quorum
 	if q.Voters > 1 && q.Answering < q.Voters {
-		text := fmt.Sprintf("%d of %d voters answer, %d are needed", q.Answering, q.Voters, q.Needed)
-		out.Warnings = append(out.Warnings, Warning{text, "evenkeel cluster peers"})
+		warn(fmt.Sprintf("%d of %d voters answer, %d are needed", q.Answering, q.Voters, q.Needed))
+	}
+	for _, p := range peers {
+		if p.Unfit || p.StalledSeconds > 0 {
+			warn(p.Name + ": " + p.Message)
+		}
 	}
 }
