@@ -84,6 +84,7 @@ type Voter struct {
 // Applied is one entry after it was applied.
 type Applied struct {
 	Meta    cluster.Meta
+	Data    []byte // as it stands in the log; not to be changed
 	Command cluster.Command
 	State   cluster.State    // after the entry
 	Refusal *cluster.Refusal // nil if the command was taken
