@@ -6,87 +6,12 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
-
-// fakeDisk can freeze (whoever writes waits until it thaws) and be full.
-type fakeDisk struct {
-	mu    sync.Mutex
-	thawn chan struct{} // nil while it is not frozen
-	full  bool
-}
-
-func (d *fakeDisk) freeze() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.thawn = make(chan struct{})
-}
-
-func (d *fakeDisk) thaw() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	close(d.thawn)
-	d.thawn = nil
-}
-
-func (d *fakeDisk) fill(yes bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.full = yes
-}
-
-func (d *fakeDisk) write() error {
-	d.mu.Lock()
-	thawn, full := d.thawn, d.full
-	d.mu.Unlock()
-	if thawn != nil {
-		<-thawn
-	}
-	if full {
-		return syscall.ENOSPC
-	}
-	return nil
-}
-
-type diskLogs struct {
-	raft.LogStore
-	disk *fakeDisk
-}
-
-func (l diskLogs) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log{e}) }
-
-func (l diskLogs) StoreLogs(e []*raft.Log) error {
-	if err := l.disk.write(); err != nil {
-		return err
-	}
-	return l.LogStore.StoreLogs(e)
-}
-
-type diskStable struct {
-	raft.StableStore
-	disk *fakeDisk
-}
-
-func (s diskStable) Set(key, value []byte) error {
-	if err := s.disk.write(); err != nil {
-		return err
-	}
-	return s.StableStore.Set(key, value)
-}
-
-func (s diskStable) SetUint64(key []byte, value uint64) error {
-	if err := s.disk.write(); err != nil {
-		return err
-	}
-	return s.StableStore.SetUint64(key, value)
-}
 
 // poke keeps proposing, so that the disk has something to do, until ctx ends.
 func (w *world) poke(ctx context.Context, h *host) {

@@ -45,7 +45,7 @@ type host struct {
 	id      string
 	addr    string
 	store   *raft.InmemStore
-	disk    *fakeDisk
+	disk    *memoryDisk
 	snaps   *raft.InmemSnapshotStore
 	trans   *raft.InmemTransport
 	node    *Node
@@ -64,7 +64,7 @@ func newWorld(t *testing.T, n, expect int) *world {
 // name it.
 func (w *world) add() *host {
 	i := len(w.hosts)
-	h := &host{world: w, id: memberID(i), addr: fmt.Sprintf("10.0.0.%d:7471", i), store: raft.NewInmemStore(), disk: new(fakeDisk), snaps: raft.NewInmemSnapshotStore()}
+	h := &host{world: w, id: memberID(i), addr: fmt.Sprintf("10.0.0.%d:7471", i), store: raft.NewInmemStore(), disk: new(memoryDisk), snaps: raft.NewInmemSnapshotStore()}
 	w.hosts = append(w.hosts, h)
 	w.peers = append(w.peers[:len(w.peers):len(w.peers)], h.addr)
 	return h
@@ -89,7 +89,7 @@ func (h *host) start() {
 		Member: h.id, Cluster: cmp.Or(h.cluster, testCluster), Role: cluster.RoleHypervisor, Address: h.addr, Network: fakeNetwork{h},
 		Peers: h.world.peers, BootstrapExpect: h.world.expect, Logger: slog.New(slog.DiscardHandler), Clock: h.clock,
 		Publish: func(a Applied) { h.world.ledger.applied(h.id, a) },
-	}, &backend{logs: diskLogs{h.store, h.disk}, stable: diskStable{h.store, h.disk}, snaps: h.snaps, trans: trans, close: func() error { return nil }}, 1)
+	}, &backend{logs: memoryLogs{h.store, h.disk}, stable: memoryStable{h.store, h.disk}, snaps: h.snaps, trans: trans, close: func() error { return nil }}, 1)
 	if err != nil {
 		h.world.t.Fatal(err)
 	}
