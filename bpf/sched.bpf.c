@@ -29,14 +29,17 @@ __noinline int ek_coarsen(__u32 cpu)
 	return 0;
 }
 
-/* A slice that the ring has no more room for goes into a bin. */
-static __always_inline void evict(struct ek_cpu *c, __u32 cpu, struct ek_slice *s)
+/* Adds a slice to the bins: to a new one if need be, wherever there is room. */
+__noinline int ek_file(__u32 cpu, __u32 who, __u64 to)
 {
-	struct ek_bin *b = ek_book_fine(c);
-	__u64 from = b->to, to = s->to;
+	struct ek_cpu *c = bpf_map_lookup_elem(&cpus, &cpu);
+	struct ek_bin *b;
+	__u64 from;
 
-	if (to <= from)
-		return;
+	if (!c)
+		return 0;
+	b = ek_book_fine(c);
+	from = b->to;
 	if (ek_bin_full(b, from, EK_FINE_NS)) {
 		c->fine_at++;
 		b = ek_book_fine(c);
@@ -45,8 +48,27 @@ static __always_inline void evict(struct ek_cpu *c, __u32 cpu, struct ek_slice *
 		ek_bin_begin(b, from, from);
 	}
 	b->to = to;
-	if (s->who)
-		ek_bin_add(b, s->who, to - from);
+	if (who)
+		ek_bin_add(b, who, to - from);
+	return 0;
+}
+
+/* A slice that the ring has no more room for goes into a bin, mostly where its
+ * name is looked for first. */
+static __always_inline void evict(struct ek_cpu *c, __u32 cpu, struct ek_slice *s)
+{
+	struct ek_bin *b = ek_book_fine(c);
+	struct ek_cell *cell = &b->cells[ek_bin_home(s->who) & (EK_BIN_CELLS - 1)];
+	__u64 from = b->to, to = s->to;
+
+	if (unlikely(to <= from))
+		return;
+	if (unlikely(from - b->from >= EK_FINE_NS || !s->who || cell->who != s->who)) {
+		ek_file(cpu, s->who, to);
+		return;
+	}
+	b->to = to;
+	cell->ns += to - from;
 }
 
 /* Notes who ran until now. */

@@ -33,18 +33,30 @@ type schedEkCpu struct {
 		Pad uint32
 	}
 	Fine [64]struct {
-		_    structs.HostLayout
-		From uint64
-		To   uint64
-		Ns   [16]uint64
-		Who  [16]uint32
+		_     structs.HostLayout
+		From  uint64
+		To    uint64
+		Hosts uint64
+		Pad   uint64
+		Cells [16]struct {
+			_   structs.HostLayout
+			Ns  uint64
+			Who uint32
+			Pad uint32
+		}
 	}
 	Coarse [64]struct {
-		_    structs.HostLayout
-		From uint64
-		To   uint64
-		Ns   [16]uint64
-		Who  [16]uint32
+		_     structs.HostLayout
+		From  uint64
+		To    uint64
+		Hosts uint64
+		Pad   uint64
+		Cells [16]struct {
+			_   structs.HostLayout
+			Ns  uint64
+			Who uint32
+			Pad uint32
+		}
 	}
 }
 

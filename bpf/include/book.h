@@ -23,12 +23,19 @@ struct ek_slice {
 	__u32 pad;
 };
 
-/* Cell 0 is for host tasks that found the others taken. */
+/* What one name ran in a bin. */
+struct ek_cell {
+	__u64 ns;
+	__u32 who; /* 0 is free */
+	__u32 pad;
+};
+
 struct ek_bin {
 	__u64 from;
 	__u64 to;
-	__u64 ns[EK_BIN_CELLS];
-	__u32 who[EK_BIN_CELLS];
+	__u64 hosts; /* what host tasks ran that found no free cell */
+	__u64 pad;
+	struct ek_cell cells[EK_BIN_CELLS];
 };
 
 /* How much is found out; level.go has the same, but for off. */
@@ -60,32 +67,38 @@ static __always_inline void ek_bin_begin(struct ek_bin *b, __u64 from, __u64 to)
 {
 	b->from = from;
 	b->to = to;
+	b->hosts = 0;
 #pragma unroll
 	for (int i = 0; i < EK_BIN_CELLS; i++) {
-		b->ns[i] = 0;
-		b->who[i] = 0;
+		b->cells[i].ns = 0;
+		b->cells[i].who = 0;
 	}
-	b->who[0] = ek_who(EK_WHO_HOST, 0);
+}
+
+/* Where a name is looked for first: VMs by index, vCPUs apart from the others,
+ * and idle apart from kernel threads. */
+static __always_inline __u32 ek_bin_home(__u32 who)
+{
+	return who ^ who >> 4 ^ who >> EK_WHO_SHIFT ^ who >> 14;
 }
 
 /* A bin that is full keeps no more names; what those ran is missing from its
  * sum, and so goes unattributed. */
 static __always_inline void ek_bin_add(struct ek_bin *b, __u32 who, __u64 ns)
 {
-#pragma unroll
-	for (int i = 1; i < EK_BIN_CELLS; i++) {
-		if (b->who[i] == who) {
-			b->ns[i] += ns;
-			return;
-		}
-		if (!b->who[i]) {
-			b->who[i] = who;
-			b->ns[i] = ns;
+	__u32 home = ek_bin_home(who), i;
+
+	for (i = 0; i < EK_BIN_CELLS; i++) {
+		struct ek_cell *cell = &b->cells[(home + i) & (EK_BIN_CELLS - 1)];
+
+		if (cell->who == who || !cell->who) {
+			cell->who = who;
+			cell->ns += ns;
 			return;
 		}
 	}
 	if (ek_who_kind(who) == EK_WHO_HOST)
-		b->ns[0] += ns;
+		b->hosts += ns;
 }
 
 static __always_inline bool ek_bin_full(struct ek_bin *b, __u64 from, __u64 span)
@@ -106,12 +119,10 @@ static __always_inline void ek_book_coarsen(struct ek_cpu *c, struct ek_bin *old
 		return;
 	}
 	b->to = old->to;
-	b->ns[0] += old->ns[0];
-	for (i = 1; i < EK_BIN_CELLS; i++) {
-		if (!old->who[i])
-			break;
-		ek_bin_add(b, old->who[i], old->ns[i]);
-	}
+	b->hosts += old->hosts;
+	for (i = 0; i < EK_BIN_CELLS; i++)
+		if (old->cells[i].who)
+			ek_bin_add(b, old->cells[i].who, old->cells[i].ns);
 }
 
 static __always_inline struct ek_bin *ek_book_fine(struct ek_cpu *c)

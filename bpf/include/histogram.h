@@ -9,6 +9,9 @@
 
 /* Bucket 0 holds up to 2^10 units (0.95 us), bucket k up to 2^(10+k/4) units,
  * the last one but padding, EK_BUCKETS - 1, all above 2^35 units (32 s). */
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
 #define EK_FIRST_POWER 10
 #define EK_LAST_POWER 35
 #define EK_BUCKETS (4 * (EK_LAST_POWER - EK_FIRST_POWER) + 2)

@@ -72,8 +72,9 @@ __noinline __u64 ek_charge_bin(__u32 slot, __u32 cpu, __u32 bin, __u64 lo, __u64
 	b = bin < EK_FINE ? &c->fine[bin & (EK_FINE - 1)] : &c->coarse[bin & (EK_COARSE - 1)];
 	span = b->to - b->from;
 	share = part >= span ? 1ULL << 20 : (part << 20) / span;
-	for (i = 0; i < EK_BIN_CELLS; i++) {
-		__u64 ns = b->ns[i];
+	for (i = 0; i <= EK_BIN_CELLS; i++) {
+		struct ek_cell *cell = &b->cells[i & (EK_BIN_CELLS - 1)];
+		__u64 ns = i < EK_BIN_CELLS ? cell->ns : b->hosts;
 
 		if (part < span)
 			ns = (ns * share) >> 20;
@@ -81,7 +82,7 @@ __noinline __u64 ek_charge_bin(__u32 slot, __u32 cpu, __u32 bin, __u64 lo, __u64
 			ns = left;
 		left -= ns;
 		if (ns)
-			ek_charge(slot, b->who[i], ns);
+			ek_charge(slot, i < EK_BIN_CELLS ? cell->who : ek_who(EK_WHO_HOST, 0), ns);
 	}
 	return part - left;
 }
