@@ -3,15 +3,15 @@ package consensus
 import (
 	"context"
 	"fmt"
-	"slices"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
 
-// Admit makes a member a voter at an address, or changes its address; only
-// the leader can. A new one must be listed in the leader's peers, and must
-// answer at that address as who it claims to be: a voter that cannot be
-// reached would cost the group its tolerance of failures.
+// Admit changes the address of a member that has a seat; only the leader can.
+// The member must answer at that address as who it claims to be: one that
+// cannot be reached would cost the group its tolerance of failures. Others get
+// no seat by asking for it; the leader chooses.
 func (n *Node) Admit(ctx context.Context, member, addr string) error {
 	if _, ok := n.Leading(); !ok {
 		return ErrNotLeader
@@ -29,27 +29,20 @@ func (n *Node) Admit(ctx context.Context, member, addr string) error {
 func (n *Node) admit(ctx context.Context, member, addr string) error {
 	n.group.admitting.Lock()
 	defer n.group.admitting.Unlock()
-	voters := n.voters()
-	known := slices.ContainsFunc(voters, func(v Voter) bool { return v.Member == member })
-	taken := slices.IndexFunc(voters, func(v Voter) bool { return v.Address == addr })
+	servers := n.seats()
+	s, known := servers.of(member)
+	taken, isTaken := servers.at(addr)
 	switch {
-	case slices.Contains(voters, Voter{member, addr}):
+	case !known:
+		return fmt.Errorf("%w: member %.40s has no seat in the Raft group; its leader chooses who has", ErrNotAdmitted, member)
+	case s.Address == addr:
 		return nil
-	case taken >= 0:
-		return fmt.Errorf("%w: %s is the address of member %s", ErrNotAdmitted, addr, voters[taken].Member)
-	case !known && !slices.Contains(n.cfg.Peers, addr):
-		return fmt.Errorf("%w: %s is not in cluster.peers of leader %s; add it there", ErrNotAdmitted, addr, n.cfg.Address)
-	case !known && len(voters) >= MaxVoters:
-		return fmt.Errorf("%w: there are %d voters already, at most %d", ErrNotAdmitted, len(voters), MaxVoters)
+	case isTaken:
+		return fmt.Errorf("%w: %s is the address of member %s", ErrNotAdmitted, addr, taken.Member)
 	}
-	n.log.Info("admit a voter", "member", member, "address", addr, "known", known)
-	ctx, cancel := context.WithTimeout(ctx, n.cfg.Timing.Propose)
-	defer cancel()
-	err := n.call(ctx, func() error {
-		return n.raft.AddVoter(raft.ServerID(member), raft.ServerAddress(addr), 0, n.cfg.Timing.Propose).Error()
+	n.log.Info("a member has moved", "member", member, "from", s.Address, "to", addr)
+	return n.reconfigure(ctx, func(wait time.Duration) raft.IndexFuture {
+		// Leaves a voter's vote as it is.
+		return n.raft.AddNonvoter(raft.ServerID(member), raft.ServerAddress(addr), 0, wait)
 	})
-	if err != nil {
-		return n.explain(err)
-	}
-	return nil
 }

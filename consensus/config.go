@@ -55,7 +55,8 @@ type Network interface {
 	DialRaft(ctx context.Context, addr, member string) (net.Conn, error)
 	// Peer asks the member at an address who it is and what it knows.
 	Peer(ctx context.Context, addr string) (PeerInfo, error)
-	// Join asks the leader at an address to admit this member at its Address.
+	// Join tells the leader at an address that this member, which has a seat, is
+	// to be found at its Address now.
 	Join(ctx context.Context, addr string) error
 }
 
@@ -73,6 +74,14 @@ type PeerInfo struct {
 	Leader        string   `json:"leader,omitempty"` // member UUID, "" if none is known
 	LeaderAddress string   `json:"leader_address,omitempty"`
 	Voters        []Voter  `json:"voters,omitempty"` // of the member's newest configuration
+	Nonvoters     []Voter  `json:"nonvoters,omitempty"`
+	Incarnation   uint64   `json:"incarnation,omitempty"`
+	LastIndex     uint64   `json:"last_index,omitempty"` // of its log
+	LastTerm      uint64   `json:"last_term,omitempty"`
+	// Contact is how long it has not heard of the leader.
+	Contact time.Duration `json:"contact,omitempty"`
+	// Admits says that it takes Raft streams of the member that asks.
+	Admits bool `json:"admits,omitempty"`
 }
 
 // Voter is a member of the Raft group.
@@ -97,6 +106,8 @@ type Timing struct {
 	Propose   time.Duration // bound of a proposal whose context has no nearer deadline; default 10 s
 	Ask       time.Duration // between rounds of asking peers; default 1 s
 	HandOver  time.Duration // bound of handing leadership over at Close; default 3 s
+	Stable    time.Duration // a server is well for so long before it votes; default 10 s
+	Dead      time.Duration // a server that is silent for so long loses its seat to another; default 60 s
 }
 
 func (t Timing) withDefaults() Timing {
@@ -109,6 +120,8 @@ func (t Timing) withDefaults() Timing {
 		{&t.Propose, 10 * time.Second},
 		{&t.Ask, time.Second},
 		{&t.HandOver, 3 * time.Second},
+		{&t.Stable, 10 * time.Second},
+		{&t.Dead, time.Minute},
 	} {
 		if *d.at == 0 {
 			*d.at = d.value

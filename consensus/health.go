@@ -9,14 +9,16 @@ import (
 
 // Health is what a replica knows about itself, without asking anyone.
 type Health struct {
-	Part          string // leader, follower, candidate, or shutdown
+	Part          string // leader, follower, candidate, shutdown; agent if it has no seat in the Raft group
 	Leader        string // member UUID, "" if none is known
 	LeaderAddress string
+	LeaderAPI     string // its address, if a stream and not the State told of it
 	Term          uint64
 	LastIndex     uint64 // newest entry in the log
 	CommitIndex   uint64
 	AppliedIndex  uint64
 	Voters        []Voter
+	Nonvoters     []Voter       // hold a replica, and vote next
 	Contact       time.Duration // since the leader was last heard of; 0 at the leader, -1 for never
 	LeaderChanges uint64        // since this start
 	AppendLatency time.Duration // of the last append to the log, or of one that hangs
@@ -34,11 +36,15 @@ func (h Health) Healthy() bool {
 // Health looks at the replica.
 func (n *Node) Health() Health {
 	leader, addr, _ := n.Leader()
+	servers := n.seats()
 	h := Health{
 		Part: strings.ToLower(n.raft.State().String()), Leader: leader, LeaderAddress: addr,
 		Term: n.raft.CurrentTerm(), LastIndex: n.raft.LastIndex(), CommitIndex: n.raft.CommitIndex(), AppliedIndex: n.raft.AppliedIndex(),
-		Voters: n.voters(), Contact: -1, LeaderChanges: n.changes.Load(),
+		Voters: servers.voters(), Nonvoters: servers.nonvoters(), Contact: -1, LeaderChanges: n.changes.Load(),
 		AppendLatency: n.disk.latency(), Waiting: n.group.waitsFor(),
+	}
+	if t := n.group.held(); t != nil && !n.named() && h.Part != "shutdown" {
+		h.Part, h.Term, h.LeaderAPI, h.Voters = "agent", max(h.Term, t.Term), t.LeaderAPI, t.Voters
 	}
 	if last := n.raft.LastContact(); !last.IsZero() {
 		h.Contact = time.Since(last)

@@ -22,15 +22,34 @@ func (n *Node) Leading() (term uint64, ok bool) {
 	return term, term != 0
 }
 
-// Leader says who leads as far as this member knows.
+// Leader says who leads as far as this member knows. One without a seat knows
+// by the leader's stream.
 func (n *Node) Leader() (member, addr string, ok bool) {
 	a, id := n.raft.LeaderWithID()
+	if id == "" && !n.named() {
+		if t := n.group.held(); t != nil {
+			return t.Leader, t.LeaderAddress, true
+		}
+	}
 	return string(id), string(a), id != ""
 }
 
 // TransferLeadership asks another voter to lead.
 func (n *Node) TransferLeadership(ctx context.Context) error {
-	err := n.call(ctx, func() error { return n.raft.LeadershipTransfer().Error() })
+	return n.transfer(ctx, func() raft.Future { return n.raft.LeadershipTransfer() })
+}
+
+// transferTo asks one voter to lead.
+func (n *Node) transferTo(ctx context.Context, member, addr string) error {
+	return n.transfer(ctx, func() raft.Future {
+		return n.raft.LeadershipTransferToServer(raft.ServerID(member), raft.ServerAddress(addr))
+	})
+}
+
+func (n *Node) transfer(ctx context.Context, begin func() raft.Future) error {
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.Timing.Propose)
+	defer cancel()
+	err := n.call(ctx, func() error { return begin().Error() })
 	switch {
 	case errors.Is(err, raft.ErrNotLeader):
 		return ErrNotLeader

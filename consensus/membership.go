@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -19,8 +20,10 @@ type group struct {
 	// configuration does not name them: it has none yet, or was away while it
 	// changed. Peers named them over mutual TLS.
 	attested map[string]bool
+	ticket   *Ticket         // the newest that this member was given
+	invited  map[string]bool // by this member, while it leads
 
-	admitting sync.Mutex // one admission at a time
+	admitting sync.Mutex // one change of the configuration at a time
 }
 
 func (g *group) waitsFor() string {
@@ -39,31 +42,42 @@ const askTimeout = 2 * time.Second
 // PeerInfo is what this member tells others about itself.
 func (n *Node) PeerInfo() PeerInfo {
 	leader, addr, _ := n.Leader()
-	return PeerInfo{
+	servers := n.seats()
+	info := PeerInfo{
 		Member: n.cfg.Member, Cluster: n.cfg.Cluster, Role: n.cfg.Role, Address: n.cfg.Address,
-		Formed: n.formed(), Founders: n.cfg.founders(), Leader: leader, LeaderAddress: addr, Voters: n.voters(),
+		Formed: n.formed() || n.group.held() != nil, Founders: n.cfg.founders(), Leader: leader, LeaderAddress: addr,
+		Voters: servers.voters(), Nonvoters: servers.nonvoters(), Incarnation: n.incarnation, LastIndex: n.raft.LastIndex(), LastTerm: n.lastTerm(),
 	}
+	if n.raft.State() != raft.Leader {
+		last := n.raft.LastContact()
+		if last.IsZero() {
+			last = n.began
+		}
+		info.Contact = time.Since(last)
+	}
+	return info
+}
+
+// lastTerm is the term of the newest entry in this member's log.
+func (n *Node) lastTerm() uint64 {
+	term, _ := strconv.ParseUint(n.raft.Stats()["last_log_term"], 10, 64)
+	return term
 }
 
 // MaySpeakRaft says whether a member's streams are taken: the present
-// configuration names it, or a peer has attested it.
+// configuration names both, a ticket that invites this member names it, or a
+// peer has attested it. Who has no seat any more takes nobody's streams.
 func (n *Node) MaySpeakRaft(member string) bool {
-	if slices.ContainsFunc(n.voters(), func(v Voter) bool { return v.Member == member }) {
+	servers := n.seats()
+	if _, ok := servers.of(member); ok && n.named() {
 		return true
 	}
 	n.group.mu.Lock()
 	defer n.group.mu.Unlock()
-	return n.group.attested[member]
-}
-
-// voters is the newest configuration in this member's log.
-func (n *Node) voters() []Voter {
-	f := n.raft.GetConfiguration() // answers from memory
-	var out []Voter
-	for _, s := range f.Configuration().Servers {
-		out = append(out, Voter{string(s.ID), string(s.Address)})
+	if t := n.group.ticket; t != nil && t.Invited && slices.ContainsFunc(t.Voters, func(v Voter) bool { return v.Member == member }) {
+		return true
 	}
-	return out
+	return n.group.attested[member]
 }
 
 // formed says whether this member has Raft state.
@@ -83,7 +97,7 @@ func (n *Node) followMembership() {
 			n.wait(n.seekPlace(why))
 		} else {
 			n.wait(nil)
-			if silent > 3 {
+			if silent > 3 && n.named() {
 				n.attest(n.ask())
 			}
 		}
@@ -101,22 +115,24 @@ var (
 	errMoved  = errors.New("the cluster's configuration names another address")
 )
 
-// misplaced says why this member has to ask its peers, or nil.
+// misplaced says why this member has to ask its peers, or nil. One without a
+// seat that was told who leads has its place: on the leader's stream.
 func (n *Node) misplaced() error {
-	if !n.formed() {
+	servers := n.seats()
+	self, named := servers.of(n.cfg.Member)
+	switch {
+	case named && !n.named():
+		return nil
+	case named && self.Address == n.cfg.Address:
+		return nil
+	case named:
+		return fmt.Errorf("%w: %s", errMoved, self.Address)
+	case n.group.held() != nil:
+		return nil
+	case !n.formed() || len(servers) == 0:
 		return errEmpty
 	}
-	self := Voter{n.cfg.Member, n.cfg.Address}
-	voters := n.voters()
-	switch i := slices.IndexFunc(voters, func(v Voter) bool { return v.Member == self.Member }); {
-	case len(voters) == 0:
-		return errEmpty
-	case i < 0:
-		return errAbsent
-	case voters[i] != self:
-		return fmt.Errorf("%w: %s", errMoved, voters[i].Address)
-	}
-	return nil
+	return errAbsent
 }
 
 // seekPlace is one round of "join first, then bootstrap".
@@ -154,11 +170,14 @@ func informed(peers []string, answers map[string]answer) (best PeerInfo, ok bool
 	return best, ok
 }
 
-// join asks the leader that a peer knows to admit this member.
+// join tells the leader that a peer knows of a new address. A member without
+// a seat asks for none: it waits for the leader's stream.
 func (n *Node) join(peer PeerInfo, why error) error {
 	switch {
-	case errors.Is(why, errEmpty) && slices.Contains(peer.Voters, Voter{n.cfg.Member, n.cfg.Address}):
+	case !errors.Is(why, errMoved) && peer.names(n.cfg.Member):
 		return errors.New("a member of the cluster: waiting for its leader's log")
+	case !errors.Is(why, errMoved):
+		return errors.New("there is a cluster: waiting for its leader's stream")
 	case peer.Leader == "" || peer.Leader == n.cfg.Member:
 		return fmt.Errorf("%w; member %s has a cluster but knows no leader", why, peer.Address)
 	}
@@ -168,6 +187,12 @@ func (n *Node) join(peer PeerInfo, why error) error {
 		return fmt.Errorf("%w; leader %s: %w", why, peer.LeaderAddress, err)
 	}
 	return nil
+}
+
+// names says whether a member has a seat, as far as the peer knows.
+func (p PeerInfo) names(member string) bool {
+	is := func(v Voter) bool { return v.Member == member }
+	return slices.ContainsFunc(p.Voters, is) || slices.ContainsFunc(p.Nonvoters, is)
 }
 
 func (n *Node) bootstrap(voters []Voter) error {
@@ -214,13 +239,14 @@ func (n *Node) ask() map[string]answer {
 }
 
 // attest keeps which members the answering peers vouch for. A member that has
-// a configuration believes only those that are in it.
+// a configuration believes only those that are in it. One that has none
+// believes founders that have none either, and a cluster that names it.
 func (n *Node) attest(answers map[string]answer) {
-	voters := n.voters()
+	servers := n.seats()
 	vouched := make(map[string]bool)
 	for _, a := range answers {
-		known := slices.ContainsFunc(voters, func(v Voter) bool { return v.Member == a.info.Member })
-		if a.err != nil || len(voters) > 0 && !known {
+		_, known := servers.of(a.info.Member)
+		if a.err != nil || len(servers) > 0 && !known || len(servers) == 0 && a.info.Formed && !a.info.names(n.cfg.Member) {
 			continue
 		}
 		vouched[a.info.Member] = true

@@ -84,7 +84,8 @@ func TestBootstrapWaitsForAll(t *testing.T) {
 	})
 }
 
-// A cluster that exists is joined, never founded anew beside it.
+// A cluster that exists is joined, never founded anew beside it: a member
+// without a seat waits for the leader's stream, and asks nobody for more.
 func TestJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3, 3)
@@ -92,35 +93,18 @@ func TestJoin(t *testing.T) {
 		defer w.closeAll()
 		w.must(cluster.Command{Actor: operator, Body: cluster.SetMode{Mode: cluster.ModeAuto}})
 
-		stranger := w.add()
-		stranger.start()
+		newcomer := w.add()
+		newcomer.start()
 		time.Sleep(time.Minute)
-		if health := stranger.node.Health(); !strings.Contains(health.Waiting, "cluster.peers of leader") || len(w.leader().node.voters()) != 3 {
-			t.Errorf("a member that the leader's peers do not list: waiting for %q, voters %v", health.Waiting, w.leader().node.voters())
+		health := newcomer.node.Health()
+		if leader := w.leader(); health.Part != "agent" || !health.Healthy() || health.Leader != leader.id || len(leader.node.voters()) != 3 {
+			t.Errorf("a member without a seat: %+v; voters %v", health, leader.node.voters())
 		}
-		for _, h := range w.hosts[:3] { // one after the other, with the longer list
-			h.close()
-			h.start()
-			time.Sleep(10 * time.Second)
+		if err := w.leader().node.Admit(t.Context(), newcomer.id, newcomer.addr); !errors.Is(err, ErrNotAdmitted) {
+			t.Errorf("it asks for a seat: %v", err)
 		}
-		w.settle()
-		if s, _ := stranger.node.State(); s.Mode != cluster.ModeAuto || len(stranger.node.voters()) != 4 {
-			t.Errorf("after the peers list it: mode %s, voters %v", s.Mode, stranger.node.voters())
-		}
-	})
-}
-
-func TestNeverMoreThanFiveVoters(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 6, 5)
-		w.startAll()
-		defer w.closeAll()
-		time.Sleep(time.Minute)
-		if n := len(w.leader().node.voters()); n != MaxVoters {
-			t.Errorf("%d voters", n)
-		}
-		if health := w.hosts[5].node.Health(); !strings.Contains(health.Waiting, "5 voters already") {
-			t.Errorf("the sixth waits for %q", health.Waiting)
+		if newcomer.node.formed() {
+			t.Error("it has Raft state without a seat")
 		}
 	})
 }

@@ -19,6 +19,7 @@ type Node struct {
 	cfg         Config
 	log         *slog.Logger
 	incarnation uint64
+	began       time.Time
 	fsm         *fsm
 	raft        *raft.Raft
 	stop        func() raft.Future // ends raft, once
@@ -36,6 +37,7 @@ type Node struct {
 	changes     atomic.Uint64 // of leader, as seen from here
 	turns       chan struct{} // proposals under way
 	group       group
+	pilot       atomic.Pointer[pilot] // while this member leads
 
 	ctx    context.Context // ends when Close begins to stop the loops
 	cancel context.CancelFunc
@@ -92,7 +94,7 @@ func start(cfg Config, b *backend, incarnation uint64) (*Node, error) {
 		cfg.Clock = time.Now
 	}
 	n := &Node{
-		cfg: cfg, log: cfg.Logger, incarnation: incarnation, backend: b,
+		cfg: cfg, log: cfg.Logger, incarnation: incarnation, backend: b, began: time.Now(),
 		leadership: make(chan bool, 1), turns: make(chan struct{}, maxTurns),
 	}
 	n.disk = newDisk(cfg.Dir)
@@ -110,6 +112,7 @@ func start(cfg Config, b *backend, incarnation uint64) (*Node, error) {
 	n.loops.Go(n.followLeadership)
 	n.loops.Go(n.followMembership)
 	n.loops.Go(n.followDisk)
+	n.loops.Go(n.followReign)
 	return n, nil
 }
 

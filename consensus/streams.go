@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,12 +25,15 @@ func (s streamLayer) Dial(addr raft.ServerAddress, timeout time.Duration) (net.C
 	if node == nil {
 		return nil, errors.New("starting")
 	}
-	voters := node.voters()
-	i := slices.IndexFunc(voters, func(v Voter) bool { return v.Address == string(addr) })
-	if i < 0 {
+	if !node.named() { // it would campaign for ever, and be refused everywhere
+		return nil, errAbsent
+	}
+	servers := node.seats()
+	server, ok := servers.at(string(addr))
+	if !ok {
 		return nil, fmt.Errorf("%s is in the configuration no longer", addr)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return s.DialRaft(ctx, string(addr), voters[i].Member)
+	return s.DialRaft(ctx, string(addr), server.Member)
 }

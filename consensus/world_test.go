@@ -50,6 +50,7 @@ type host struct {
 	trans   *raft.InmemTransport
 	node    *Node
 	clock   func() time.Time
+	detach  func() // ends the stream to the leader
 }
 
 func newWorld(t *testing.T, n, expect int) *world {
@@ -95,8 +96,36 @@ func (h *host) start() {
 	}
 	h.world.mu.Lock()
 	h.trans, h.node = trans, n
+	h.detach = h.attach(n)
 	h.world.mu.Unlock()
 	h.world.wire()
+}
+
+// attach stands for the stream that an agent keeps to the leader: it brings
+// tickets.
+func (h *host) attach(n *Node) (detach func()) {
+	ctx, stop := context.WithCancel(context.Background())
+	var loop sync.WaitGroup
+	loop.Go(func() {
+		for ctx.Err() == nil {
+			for _, o := range h.world.running() {
+				leader, err := fakeNetwork{h}.find(o.addr)
+				if err != nil {
+					continue
+				}
+				if t, ok := leader.TicketFor(h.id); ok {
+					if err := n.Take(t); err != nil && h.cluster == "" {
+						h.world.t.Errorf("%s: %v", h.id, err)
+					}
+				}
+			}
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+			}
+		}
+	})
+	return func() { stop(); loop.Wait() }
 }
 
 // close stops the node in good order.
@@ -108,6 +137,7 @@ func (h *host) close() {
 	if n == nil {
 		return
 	}
+	h.detach()
 	if err := n.Close(); err != nil {
 		h.world.t.Errorf("close %s: %v", h.id, err)
 	}
@@ -266,7 +296,9 @@ func (n fakeNetwork) Peer(_ context.Context, addr string) (PeerInfo, error) {
 	if err != nil {
 		return PeerInfo{}, err
 	}
-	return node.PeerInfo(), nil
+	info := node.PeerInfo()
+	info.Admits = node.MaySpeakRaft(n.h.id)
+	return info, nil
 }
 
 func (n fakeNetwork) Join(ctx context.Context, addr string) error {

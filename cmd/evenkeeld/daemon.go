@@ -98,11 +98,12 @@ func (h *host) join() (err error) {
 	}
 	h.port.Serve(h.node)
 	h.uplink = rpc.NewUplink(rpc.UplinkConfig{
-		Client: h.port.Client(), Peers: h.cfg.Cluster.Peers, Leader: h.node.Leader, Logger: h.log.With("part", "uplink"),
+		Client: h.port.Client(), Peers: h.cfg.Cluster.Peers, Leader: h.node.Leader, Take: h.node.Take,
+		Logger: h.log.With("part", "uplink"),
 	})
 	h.member = cluster.Member{
 		ID: h.self.MemberID, Name: h.cfg.Host.Name, Role: h.cfg.Role, Incarnation: h.node.Incarnation(), Level: cluster.CurrentLevel,
-		Version: version, APIAddress: h.cfg.Advertise.API, Address: h.port.Address(), Lab: h.cfg.Lab,
+		Version: version, APIAddress: h.cfg.Advertise.API, Address: h.port.Address(), Zone: h.cfg.Host.Zone, Lab: h.cfg.Lab,
 	}
 	return nil
 }

@@ -134,16 +134,18 @@ func (s *Server) pushViews(ctx context.Context, stream *attachStream, control *h
 	beat := time.NewTicker(viewBeat)
 	defer beat.Stop()
 	var sent []byte
+	var told herald
 	for due := true; ; {
 		looked := time.Now()
 		changed := now.node.Changed()
 		state, _ := now.node.State()
 		view := state.ViewFor(member)
-		if key := concern(view); due || !bytes.Equal(key, sent) {
+		ticket := told.news(now.node, member)
+		if key := concern(view); due || ticket != nil || !bytes.Equal(key, sent) {
 			if err := control.SetWriteDeadline(looked.Add(sendTime)); err != nil {
 				return err
 			}
-			if err := stream.Send(&attachDown{view}); err != nil {
+			if err := stream.Send(&attachDown{view, ticket}); err != nil {
 				return err
 			}
 			sent, due = key, false

@@ -81,13 +81,13 @@ func (d *daemon) start(t *testing.T) error {
 	d.node, err = consensus.Open(consensus.Config{
 		Member: d.badge.id.MemberID, Cluster: d.badge.id.ClusterID, Role: cluster.RoleHypervisor, Address: d.addr, Dir: d.dir,
 		Network: d.server.Network(), Peers: d.peers, BootstrapExpect: d.want, Logger: log,
-		Timing: consensus.Timing{Heartbeat: 200 * time.Millisecond, Lease: 150 * time.Millisecond, Ask: 100 * time.Millisecond},
+		Timing: consensus.Timing{Heartbeat: 200 * time.Millisecond, Lease: 150 * time.Millisecond, Ask: 100 * time.Millisecond, Stable: time.Second},
 	})
 	if err != nil {
 		return errors.Join(err, d.server.Close())
 	}
 	d.server.Serve(d.node)
-	d.uplink = rpc.NewUplink(rpc.UplinkConfig{Client: d.server.Client(), Peers: d.peers, Leader: d.node.Leader, Logger: log})
+	d.uplink = rpc.NewUplink(rpc.UplinkConfig{Client: d.server.Client(), Peers: d.peers, Leader: d.node.Leader, Take: d.node.Take, Logger: log})
 	ctx, stop := context.WithCancel(context.Background())
 	d.stop = stop
 	d.run.Go(func() { d.uplink.Run(ctx) })

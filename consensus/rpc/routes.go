@@ -29,12 +29,14 @@ func (s *Server) ready() (*consensus.Node, error) {
 	return nil, connect.NewError(connect.CodeUnavailable, errors.New("this member is starting"))
 }
 
-func (s *Server) peer(context.Context, *peerRequest) (*peerResponse, error) {
+func (s *Server) peer(ctx context.Context, _ *peerRequest) (*peerResponse, error) {
 	node, err := s.ready()
 	if err != nil {
 		return nil, err
 	}
-	return &peerResponse{node.PeerInfo()}, nil
+	info := node.PeerInfo()
+	info.Admits = node.MaySpeakRaft(caller(ctx).MemberID)
+	return &peerResponse{info}, nil
 }
 
 func (s *Server) join(ctx context.Context, req *joinRequest) (*joinResponse, error) {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/evenkeel/evenkeel/consensus"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
@@ -18,6 +19,8 @@ type UplinkConfig struct {
 	Peers  []string // addresses at which members are looked for
 	// Leader is what this process's own Node knows; nil if it is no member.
 	Leader func() (member, addr string, ok bool)
+	// Take is given the tickets of the leader whose stream is up; nil drops them.
+	Take   func(consensus.Ticket) error
 	Logger *slog.Logger
 }
 
@@ -141,6 +144,7 @@ func (u *Uplink) stream(ctx context.Context, addr string) (attached bool, err er
 			watchdog.Reset(viewSilence)
 			attached = true
 			u.attached(addr)
+			u.take(addr, down.Ticket)
 			u.deliver(down.View)
 		}
 	})

@@ -62,7 +62,8 @@ type (
 		Snapshot *cluster.Snapshot `json:"snapshot,omitempty"`
 	}
 	attachDown struct {
-		View cluster.View `json:"view"`
+		View   cluster.View      `json:"view"`
+		Ticket *consensus.Ticket `json:"ticket,omitempty"` // if it is not the last one
 	}
 )
 

@@ -65,7 +65,7 @@ func (m Member) check() error {
 	case !m.Processor.sane():
 		return refuse(CodeAbsurdFigure, "member %s: processor %.60q of %d cores and %d MHz", m.Name, m.Processor.Model, m.Processor.Cores, m.Processor.MHz)
 	}
-	for _, text := range []string{m.Version, m.APIAddress, m.Address, m.MigrationAddress, m.MigrationPeerURI, m.MigrationURI} {
+	for _, text := range []string{m.Version, m.APIAddress, m.Address, m.Zone, m.MigrationAddress, m.MigrationPeerURI, m.MigrationURI} {
 		if len(text) > maxName || !printable(text) {
 			return refuse(CodeAbsurdFigure, "member %s: an address or version is longer than %d bytes or not printable", m.Name, maxName)
 		}

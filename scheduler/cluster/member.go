@@ -31,6 +31,9 @@ type Member struct {
 	Version     string `json:"version"`     // the binary's version, for people
 	APIAddress  string `json:"api_address"` // host:port, 7470
 	Address     string `json:"address"`     // host:port of Raft and agents' streams, 7471
+	// Zone is what fails together: a room, a rack, a power feed. Voters are
+	// spread over zones. "" is a zone of its own.
+	Zone string `json:"zone,omitempty"`
 
 	// Of hypervisors only.
 	CPUs             MilliCPU   `json:"cpus,omitempty"`      // what VMs may use

@@ -37,6 +37,10 @@ type Settings struct {
 	FreezeWindow  time.Duration `json:"freeze_window"`  //
 	FreezeSilent  Ratio         `json:"freeze_silent"`  // share of hypervisors silent above which nothing moves
 	AllowUnlocked bool          `json:"allow_unlocked"` // move VMs whose disks have no lock
+
+	// Voters is how many members shall vote, 3 or 5; 0: three, and five from
+	// five members on.
+	Voters int `json:"voters,omitempty"`
 }
 
 // Profile names how patient evenkeel is.
@@ -104,6 +108,8 @@ func (s Settings) Check() error {
 		return refuse(CodeAbsurdFigure, "setting policy is %.40q, must be demand, half-difference or off", s.Policy)
 	case s.Profile != ProfileSteady && s.Profile != ProfileFast:
 		return refuse(CodeAbsurdFigure, "setting profile is %.40q, must be steady or fast", s.Profile)
+	case s.Voters != 0 && s.Voters != 3 && s.Voters != 5:
+		return refuse(CodeAbsurdFigure, "setting voters is %d, must be 3 or 5, or 0 for what suits the number of members", s.Voters)
 	case s.Enter <= 0 || s.Enter > Whole || s.Exit <= 0 || s.Exit > s.Enter:
 		return refuse(CodeAbsurdFigure, "settings exit (%v) and enter (%v) must satisfy 0 < exit <= enter <= 100 %%", s.Exit, s.Enter)
 	case s.Bandwidth != 0 && (s.Bandwidth < BytesPerSecond(MiB) || s.Bandwidth > BytesPerSecond(maxMemory)):
@@ -112,6 +118,20 @@ func (s Settings) Check() error {
 		return refuse(CodeAbsurdFigure, "settings min_gain (%v) and freeze_silent (%v) must lie within 0..100 %%", s.MinGain, s.FreezeSilent)
 	}
 	return nil
+}
+
+// Seats is how many of the given number of members shall be in the Raft group.
+// Three voters bear one loss and cost least disk; from five members on, five
+// are to be had and bear two.
+func (s Settings) Seats(members int) int {
+	want := s.Voters
+	if want == 0 {
+		want = 3
+		if members >= 5 {
+			want = 5
+		}
+	}
+	return min(want, members)
 }
 
 // Sustained is the accumulated excess at which a host is worth relieving.

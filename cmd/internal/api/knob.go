@@ -51,6 +51,7 @@ var knobs = []Knob{
 	duration("freeze_window", "within which they are counted", func(s *cluster.Settings) *time.Duration { return &s.FreezeWindow }),
 	ratio("freeze_silent", "share of silent hosts above which nothing moves", func(s *cluster.Settings) *cluster.Ratio { return &s.FreezeSilent }),
 	toggle("allow_unlocked", "move VMs whose disks have no lock", func(s *cluster.Settings) *bool { return &s.AllowUnlocked }),
+	count("voters", "members that vote: 3 or 5; 0: 3, and 5 from five members on", func(s *cluster.Settings) *int { return &s.Voters }),
 }
 
 // Knobs lists the settings in their order.

@@ -76,6 +76,9 @@ func (s *Server) leader() (cluster.Member, error) {
 	}
 	state, _ := s.cfg.Replica.State()
 	m, ok := state.Member(h.Leader)
+	if h.LeaderAPI != "" { // this member has no seat in the Raft group, and no State worth asking
+		m, ok = cluster.Member{ID: h.Leader, Name: h.Leader, APIAddress: h.LeaderAPI}, true
+	}
 	switch {
 	case h.Leader == s.cfg.Self.MemberID:
 		return m, errors.New("this member leads but has no majority behind it")

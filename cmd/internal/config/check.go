@@ -48,6 +48,9 @@ func (s *source) checkHost(c *Config) {
 	if !hostName.MatchString(c.Host.Name) {
 		s.blame("host.name", "write host: {name: NAME} with letters, digits, dots and dashes, at most 64", "%.80q is not a host name", c.Host.Name)
 	}
+	if s.has("host.zone") && !hostName.MatchString(c.Host.Zone) {
+		s.blame("host.zone", "write letters, digits, dots and dashes, at most 64, such as rack-4", "%.80q is not a zone's name", c.Host.Zone)
+	}
 	if s.has("host.memory") && c.Host.Memory < minMemory {
 		s.blame("host.memory", "give VMs more, or remove the key to measure it", "%v is too little for a VM", c.Host.Memory)
 	}

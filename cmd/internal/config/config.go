@@ -32,6 +32,7 @@ type Config struct {
 // Host describes the machine as far as it cannot or should not be measured.
 type Host struct {
 	Name   string        // default: the host name
+	Zone   string        // what fails together: a room, a rack; empty: this host alone
 	CPUs   procfs.CPUs   // for VMs; empty: those that libvirt's slice allows
 	Memory cluster.Bytes // for VMs; 0: MemTotal less the larger of 2 GiB and 5 %
 }

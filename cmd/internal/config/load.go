@@ -87,6 +87,7 @@ func (s *source) decode(root *yaml.Node, cfg *Config) {
 
 	host := top.section("host")
 	host.text("name", &cfg.Host.Name)
+	host.text("zone", &cfg.Host.Zone)
 	host.cpus("cpus", &cfg.Host.CPUs)
 	host.size("memory", &cfg.Host.Memory)
 	host.done()

@@ -49,7 +49,7 @@ func TestExampleSaysWhatItMeans(t *testing.T) {
 	}
 	want := Config{
 		Role:      cluster.RoleHypervisor,
-		Host:      Host{Name: "hv1", CPUs: procfs.CPUs{0, 1, 2, 3}, Memory: 4 * cluster.GiB},
+		Host:      Host{Name: "hv1", Zone: "rack-4", CPUs: procfs.CPUs{0, 1, 2, 3}, Memory: 4 * cluster.GiB},
 		Cluster:   Cluster{ID: "5b6a1f0e-8f4e-4a77-9d0c-1f7f3c8e2a11", Peers: []string{"10.199.0.1:7471", "10.199.0.2:7471", "10.199.0.3:7471"}, BootstrapExpect: 3},
 		Listen:    Addresses{API: ":7470", Cluster: ":7471"},
 		Advertise: Addresses{API: "10.199.0.1:7470", Cluster: "10.199.0.1:7471"},
@@ -75,7 +75,7 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	example.Host.CPUs, example.Host.Memory, example.Cluster = nil, 0, least.Cluster
+	example.Host.Zone, example.Host.CPUs, example.Host.Memory, example.Cluster = "", nil, 0, least.Cluster
 	if diff := cmp.Diff(least, example); diff != "" {
 		t.Errorf("defaults (-) and example (+) differ:\n%s", diff)
 	}

@@ -1,0 +1,109 @@
+package consensus
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Ticket is a leader's word to a member that is not in the Raft group: who
+// leads and who votes, and whether the member shall take part. It travels on
+// the stream that the member keeps to the leader, so it comes from the member
+// that the others name as leader over mutual TLS.
+type Ticket struct {
+	Cluster string `json:"cluster"`
+	Term    uint64 `json:"term"`
+	Index   uint64 `json:"index"` // of the leader's log when this was so
+	Leader  string `json:"leader"`
+	// LeaderAddress and LeaderAPI are where the leader's ports 7471 and 7470 are.
+	LeaderAddress string  `json:"leader_address"`
+	LeaderAPI     string  `json:"leader_api,omitempty"`
+	Voters        []Voter `json:"voters"`
+	// Seated: the configuration names the member that is told.
+	Seated bool `json:"seated,omitempty"`
+	// Invited: the member shall be a nonvoter of this configuration. From now on
+	// it takes Raft streams of these voters.
+	Invited bool `json:"invited,omitempty"`
+}
+
+// Same says whether two tickets say the same, whenever that was.
+func (t Ticket) Same(o Ticket) bool {
+	return t.Cluster == o.Cluster && t.Term == o.Term && t.Leader == o.Leader && t.LeaderAddress == o.LeaderAddress &&
+		t.LeaderAPI == o.LeaderAPI && t.Seated == o.Seated && t.Invited == o.Invited && slices.Equal(t.Voters, o.Voters)
+}
+
+// TicketFor is what a leader has to tell a member; ok is false at any other
+// member.
+func (n *Node) TicketFor(member string) (t Ticket, ok bool) {
+	term, leads := n.Leading()
+	if !leads {
+		return Ticket{}, false
+	}
+	state, _ := n.State()
+	self, _ := state.Member(n.cfg.Member)
+	index := n.raft.LastIndex() // first: what the seats are then is at least as new
+	seats := n.seats()
+	t = Ticket{
+		Cluster: n.cfg.Cluster, Term: term, Index: index,
+		Leader: n.cfg.Member, LeaderAddress: n.cfg.Address, LeaderAPI: self.APIAddress, Voters: seats.voters(),
+	}
+	_, t.Seated = seats.of(member)
+	n.group.mu.Lock()
+	defer n.group.mu.Unlock()
+	t.Invited = n.group.invited[member]
+	return t, true
+}
+
+// Take keeps the newest ticket.
+func (n *Node) Take(t Ticket) error {
+	if err := n.checkTicket(t); err != nil {
+		return fmt.Errorf("ticket of term %d by %.40q: %w", t.Term, t.Leader, err)
+	}
+	if t.Leader == n.cfg.Member {
+		return nil // the stream of a leader to itself
+	}
+	n.group.mu.Lock()
+	defer n.group.mu.Unlock()
+	if old := n.group.ticket; old != nil && (t.Term < old.Term || t.Term == old.Term && t.Index < old.Index) {
+		return nil // overtaken on its way
+	}
+	n.group.ticket = &t
+	return nil
+}
+
+func (n *Node) checkTicket(t Ticket) error {
+	switch {
+	case t.Cluster != n.cfg.Cluster:
+		return fmt.Errorf("it is of cluster %.40q, this member of %s: two clusters never merge", t.Cluster, n.cfg.Cluster)
+	case t.Term == 0 || len(t.Voters) == 0 || len(t.Voters) > MaxVoters+1:
+		return fmt.Errorf("it names %d voters", len(t.Voters))
+	case !slices.ContainsFunc(t.Voters, func(v Voter) bool { return v.Member == t.Leader }):
+		return errors.New("its leader is no voter")
+	}
+	for _, v := range t.Voters {
+		if v.Member == "" || len(v.Member) > 64 || v.Address == "" || len(v.Address) > 300 {
+			return fmt.Errorf("voter %.40q at %.40q", v.Member, v.Address)
+		}
+	}
+	return nil
+}
+
+// ticket is the newest one that this member was given, nil if none.
+func (g *group) held() *Ticket {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ticket
+}
+
+func (g *group) invite(member string, yes bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.invited == nil {
+		g.invited = make(map[string]bool)
+	}
+	if yes {
+		g.invited[member] = true
+	} else {
+		delete(g.invited, member)
+	}
+}
