@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
 // Ticket is a leader's word to a member that is not in the Raft group: who
@@ -24,12 +26,15 @@ type Ticket struct {
 	// Invited: the member shall be a nonvoter of this configuration. From now on
 	// it takes Raft streams of these voters.
 	Invited bool `json:"invited,omitempty"`
+	// Revoked are the removed members: nobody speaks to them any more.
+	Revoked []string `json:"revoked,omitempty"`
 }
 
 // Same says whether two tickets say the same, whenever that was.
 func (t Ticket) Same(o Ticket) bool {
 	return t.Cluster == o.Cluster && t.Term == o.Term && t.Leader == o.Leader && t.LeaderAddress == o.LeaderAddress &&
-		t.LeaderAPI == o.LeaderAPI && t.Seated == o.Seated && t.Invited == o.Invited && slices.Equal(t.Voters, o.Voters)
+		t.LeaderAPI == o.LeaderAPI && t.Seated == o.Seated && t.Invited == o.Invited &&
+		slices.Equal(t.Voters, o.Voters) && slices.Equal(t.Revoked, o.Revoked)
 }
 
 // TicketFor is what a leader has to tell a member; ok is false at any other
@@ -46,6 +51,9 @@ func (n *Node) TicketFor(member string) (t Ticket, ok bool) {
 	t = Ticket{
 		Cluster: n.cfg.Cluster, Term: term, Index: index,
 		Leader: n.cfg.Member, LeaderAddress: n.cfg.Address, LeaderAPI: self.APIAddress, Voters: seats.voters(),
+	}
+	for _, r := range state.Removals {
+		t.Revoked = append(t.Revoked, r.ID)
 	}
 	_, t.Seated = seats.of(member)
 	n.group.mu.Lock()
@@ -68,6 +76,7 @@ func (n *Node) Take(t Ticket) error {
 		return nil // overtaken on its way
 	}
 	n.group.ticket = &t
+	n.changed.ring()
 	return nil
 }
 
@@ -75,8 +84,8 @@ func (n *Node) checkTicket(t Ticket) error {
 	switch {
 	case t.Cluster != n.cfg.Cluster:
 		return fmt.Errorf("it is of cluster %.40q, this member of %s: two clusters never merge", t.Cluster, n.cfg.Cluster)
-	case t.Term == 0 || len(t.Voters) == 0 || len(t.Voters) > MaxVoters+1:
-		return fmt.Errorf("it names %d voters", len(t.Voters))
+	case t.Term == 0 || len(t.Voters) == 0 || len(t.Voters) > MaxVoters+1 || len(t.Revoked) > cluster.MaxRemovals:
+		return fmt.Errorf("it names %d voters and %d removed members", len(t.Voters), len(t.Revoked))
 	case !slices.ContainsFunc(t.Voters, func(v Voter) bool { return v.Member == t.Leader }):
 		return errors.New("its leader is no voter")
 	}

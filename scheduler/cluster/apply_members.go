@@ -15,7 +15,13 @@ func (b Announce) apply(s *State, _ Meta, c *Command) error {
 	if err := m.check(); err != nil {
 		return err
 	}
+	if err := s.admits(m.ID); err != nil {
+		return err
+	}
 	old, known := s.members.get(m.ID)
+	if known && m.Incarnation == old.Incarnation && m.Address != old.Address && old.Address != "" {
+		return refuse(CodeStaleIncarnation, "member %s announced start %d at %s, and now the same start at %s: two machines use one id; give one of them a certificate of its own", m.Name, m.Incarnation, old.Address, m.Address)
+	}
 	if known && m.Incarnation < old.Incarnation {
 		return refuse(CodeStaleIncarnation, "member %s has been started %d times, this announcement says %d: is its id used twice?", m.Name, old.Incarnation, m.Incarnation)
 	}

@@ -48,6 +48,7 @@ var bodies = func() map[string]reflect.Type {
 		Freeze{},
 		SetSettings{},
 		RaiseLevel{},
+		AddToken{}, UseToken{}, RemoveMember{}, TakeLock{}, GiveLock{},
 	} {
 		m[b.kind()] = reflect.TypeOf(b)
 	}
@@ -70,7 +71,7 @@ func (c Command) AgentMay() bool {
 // OperatorMay says whether an operator may send this command.
 func (c Command) OperatorMay() bool {
 	switch c.Body.(type) {
-	case Cancel, Resolve, SetMode, Pause, Resume, SetSettings, RaiseLevel:
+	case Cancel, Resolve, SetMode, Pause, Resume, SetSettings, RaiseLevel, AddToken, RemoveMember, TakeLock, GiveLock:
 		return true
 	}
 	return false

@@ -65,6 +65,11 @@ func samples() []Body {
 		Freeze{"silence", epoch + 60},
 		SetSettings{set, "tuned"},
 		RaiseLevel{2},
+		AddToken{Token{"t-0badcafe", "0badcafe" + strings.Repeat("a5", 28), "hv9", RoleWitness, epoch + 3600, true, "op", epoch, hv2}, "new"},
+		UseToken{"t-0badcafe", hv2},
+		RemoveMember{hv2, true, "scrapped"},
+		TakeLock{"l-1", "hv1", epoch + 60, "upgrade"},
+		GiveLock{"l-1", "done"},
 	}
 }
 
@@ -166,7 +171,7 @@ func TestDecodeStateRefuses(t *testing.T) {
 // The powers of agents and operators, kind by kind.
 func TestWhoMaySendWhat(t *testing.T) {
 	agents := "announce reserve veto claim release start advance end-job testify"
-	operators := "cancel resolve set-mode pause resume set-settings raise-level"
+	operators := "cancel resolve set-mode pause resume set-settings raise-level add-token remove-member take-lock give-lock"
 	for _, body := range samples() {
 		c := Command{Body: body}
 		if got, want := c.AgentMay(), has(strings.Fields(agents), c.Kind()); got != want {

@@ -56,6 +56,13 @@ const (
 	CodeRelieved         Code = "RELIEVED"          // the source no longer suffers (veto by its live figures)
 	CodeTargetBusy       Code = "TARGET_BUSY"       // the target suffers itself (veto by its live figures)
 	CodeNotReady         Code = "NOT_READY"         // a member has not announced the feature level
+	CodeRevoked          Code = "REVOKED"           // the member was removed from the cluster
+	CodeUnknownToken     Code = "UNKNOWN_TOKEN"     // no such token for joining
+	CodeTokenExpired     Code = "TOKEN_EXPIRED"     // the token's time is over
+	CodeTokenUsed        Code = "TOKEN_USED"        // another host has joined with the token
+	CodeHasVMs           Code = "HAS_VMS"           // the host still has VMs
+	CodeLastVoter        Code = "LAST_VOTER"        // without this member nobody votes
+	CodeLocked           Code = "LOCKED"            // somebody else has the cluster's lock
 )
 
 // Refusal is the answer to a command that the State did not take. It is a

@@ -42,6 +42,10 @@ type header struct {
 	// that were silent then, do not freeze again.
 	ThawedAt Time `json:"thawed_at,omitempty"`
 
+	Tokens   []Token   `json:"tokens,omitempty"`   // oldest first
+	Removals []Removal `json:"removals,omitempty"` // oldest first
+	Lock     Lock      `json:"lock,omitzero"`
+
 	Accepted uint64 `json:"accepted"` // snapshots
 	Rejected uint64 `json:"rejected"` // snapshots refused
 }
