@@ -53,6 +53,15 @@ struct {
 	__type(value, __u32);
 } cgroups SEC(".maps");
 
+/* Where to look first: the slot of the last VM whose cgroup has a serial number
+ * with these low bits. The record tells whether it is this one's. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, EK_BLOCK_SERIALS);
+	__type(key, __u32);
+	__type(value, __u32);
+} serials SEC(".maps");
+
 /* Owners by process id, for VMs told by who submitted. */
 struct {
 	__uint(type, EK_MAP_HASH);
@@ -124,22 +133,58 @@ static __always_inline __u32 flush_seq(void)
 	return 1U << 4;
 }
 
-/* The slot of the VM whose cgroup the request is charged to, 0 if none. */
-static __always_inline __u32 slot_by_cgroup(struct bio *bio)
-{
-	__u64 id;
-	__u32 *slot;
-
-	if (!bpf_core_field_exists(bio->bi_blkg))
-		return 0;
-	id = bio->bi_blkg->blkcg->css.cgroup->kn->id;
-	slot = bpf_map_lookup_elem(&cgroups, &id);
-	return slot ? *slot : 0;
-}
-
 static __always_inline struct ek_block_vm *record_in(__u32 slot)
 {
 	return slot ? bpf_map_lookup_elem(&records, &slot) : 0;
+}
+
+/* The slot of the VM that has a cgroup, 0 if none has; the next request finds it
+ * by the cgroup's serial number. */
+__noinline __u32 slot_by_id(__u64 id, __u64 serial)
+{
+	__u32 *slot = bpf_map_lookup_elem(&cgroups, &id), *at, s,
+	      low = serial & (EK_BLOCK_SERIALS - 1);
+	struct ek_block_vm *vm;
+
+	if (!slot)
+		return 0;
+	s = *slot;
+	vm = record_in(s);
+	at = bpf_map_lookup_elem(&serials, &low);
+	if (!vm || !at || !serial || vm->serial)
+		return s;
+	*at = s;
+	/* User space takes the id out first and the number then; what came between
+	 * is undone. An atomic add, so that the look comes after it. */
+	__sync_fetch_and_add(&vm->serial, serial);
+	slot = bpf_map_lookup_elem(&cgroups, &id);
+	if (!slot || *slot != s)
+		vm->serial = 0;
+	return s;
+}
+
+/* The record of the VM whose cgroup the request is charged to, 0 if none. */
+static __always_inline struct ek_block_vm *record_by_cgroup(struct bio *bio, __u32 *slot)
+{
+	struct ek_block_vm *vm;
+	struct blkcg *group;
+	__u64 serial = 0;
+	__u32 low, *at;
+
+	if (!bpf_core_field_exists(bio->bi_blkg))
+		return 0;
+	group = bio->bi_blkg->blkcg;
+	if (bpf_core_field_exists(group->css.serial_nr)) {
+		serial = group->css.serial_nr;
+		low = serial & (EK_BLOCK_SERIALS - 1);
+		at = bpf_map_lookup_elem(&serials, &low);
+		*slot = at ? *at : 0;
+		vm = record_in(*slot);
+		if (vm && vm->serial == serial)
+			return vm;
+	}
+	*slot = slot_by_id(group->css.cgroup->kn->id, serial);
+	return record_in(*slot);
 }
 
 /* What was noted of this request; an older note means an earlier one in the same
@@ -167,11 +212,13 @@ static __always_inline void count_bucket(__u64 *cells, __u64 ns)
 	__sync_fetch_and_add(&cells[bucket & (EK_BUCKET_CELLS - 1)], 1);
 }
 
-static __always_inline void count_times(struct request *rq, struct ek_block_vm *vm,
-					struct ek_block_cell *cell, bool flush, __u64 noted)
+static __always_inline void count_times(struct request *rq, struct ek_block_vm *vm, __u32 group,
+					__u64 noted)
 {
 	__u64 now = bpf_ktime_get_ns(), start = rq->start_time_ns,
 	      issued = stamped ? rq->io_start_time_ns : 0;
+	struct ek_block_sums *sums = &vm->sums[group & (EK_BLOCK_OPS - 1)];
+	struct ek_block_latency *latency = &vm->latency[group & (EK_BLOCK_OPS - 1)];
 
 	if (!issued)
 		issued = noted;
@@ -185,15 +232,15 @@ static __always_inline void count_times(struct request *rq, struct ek_block_vm *
 		return drop(EK_BLOCK_FUTURE);
 	if (now - start > EK_BLOCK_ABSURD_NS)
 		return drop(EK_BLOCK_ABSURD);
-	if (!issued && !flush)
+	if (!issued && group != EK_BLOCK_FLUSH)
 		drop(EK_BLOCK_UNSPLIT);
 	/* Both stamps may come from a task's cached clock, of different tasks. */
 	if (issued < start)
 		issued = start;
-	__sync_fetch_and_add(&cell->queue_ns, issued - start);
-	__sync_fetch_and_add(&cell->device_ns, now - issued);
-	count_bucket(cell->queue, issued - start);
-	count_bucket(cell->device, now - issued);
+	__sync_fetch_and_add(&sums->queue_ns, issued - start);
+	__sync_fetch_and_add(&sums->device_ns, now - issued);
+	count_bucket(latency->queue, issued - start);
+	count_bucket(latency->device, now - issued);
 }
 
 /* A request that is flushed before or after its data completes twice: with its
@@ -202,21 +249,21 @@ static __always_inline void count(struct request *rq, struct bio *bio, struct ek
 				  int error, __u32 bytes, bool last, __u64 noted)
 {
 	__u32 op = rq->cmd_flags & EK_REQ_OP_MASK, group = op & 1;
-	struct ek_block_cell *cell;
+	struct ek_block_sums *sums;
 
 	if (op == EK_REQ_OP_DISCARD)
 		group = EK_BLOCK_DISCARD;
 	else if (op == EK_REQ_OP_WRITE && last && !bytes && !bio->bi_io_vec)
 		group = EK_BLOCK_FLUSH;
-	cell = &vm->ops[group & (EK_BLOCK_OPS - 1)];
+	sums = &vm->sums[group & (EK_BLOCK_OPS - 1)];
 	if (bytes)
-		__sync_fetch_and_add(&cell->bytes, bytes);
+		__sync_fetch_and_add(&sums->bytes, bytes);
 	if (error)
-		__sync_fetch_and_add(&cell->errors, 1);
+		__sync_fetch_and_add(&sums->errors, 1);
 	if (!last)
 		return;
-	__sync_fetch_and_add(&cell->requests, 1);
-	count_times(rq, vm, cell, group == EK_BLOCK_FLUSH, noted);
+	__sync_fetch_and_add(&sums->requests, 1);
+	count_times(rq, vm, group, noted);
 }
 
 static __always_inline void completed(struct request *rq, int error, __u32 nr_bytes,
@@ -244,8 +291,7 @@ static __always_inline void completed(struct request *rq, int error, __u32 nr_by
 		if (last)
 			bpf_map_delete_elem(&flights, &key);
 	} else {
-		slot = slot_by_cgroup(bio);
-		vm = record_in(slot);
+		vm = record_by_cgroup(bio, &slot);
 		/* What a loop device does for this request is charged to the same
 		 * cgroup: count one of the two. User space goes over to telling
 		 * this VM's requests by who submitted them. */
@@ -333,8 +379,7 @@ static __always_inline void issued(struct request *rq)
 		f->issued = bpf_ktime_get_ns();
 		return;
 	}
-	n.slot = slot_by_cgroup(bio);
-	vm = record_in(n.slot);
+	vm = record_by_cgroup(bio, &n.slot);
 	if (!vm || major_of(rq) == LOOP_MAJOR)
 		return;
 	key = flights_by_bio ? (__u64)bio : (__u64)rq;

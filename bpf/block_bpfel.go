@@ -52,19 +52,24 @@ type blockEkBlockOwner struct {
 
 type blockEkBlockVm struct {
 	_       structs.HostLayout
+	Serial  uint64
 	Since   uint64
 	Epoch   uint32
 	Stacked uint32
-	Ops     [4]struct {
+	Sums    [4]struct {
 		_        structs.HostLayout
 		Requests uint64
 		Bytes    uint64
 		Errors   uint64
 		QueueNs  uint64
 		DeviceNs uint64
-		Queue    [128]uint64
-		Device   [128]uint64
 	}
+	Latency [4]struct {
+		_      structs.HostLayout
+		Queue  [128]uint64
+		Device [128]uint64
+	}
+	_ [8]byte
 }
 
 // Names of all BPF objects in the ELF.
@@ -77,6 +82,7 @@ const (
 	blockMapLost               = "lost"
 	blockMapOwners             = "owners"
 	blockMapRecords            = "records"
+	blockMapSerials            = "serials"
 	blockProgEkBlockComplete   = "ek_block_complete"
 	blockProgEkBlockGetrq      = "ek_block_getrq"
 	blockProgEkBlockGetrqQueue = "ek_block_getrq_queue"
@@ -149,6 +155,7 @@ type blockMapSpecs struct {
 	Lost    *ebpf.MapSpec `ebpf:"lost"`
 	Owners  *ebpf.MapSpec `ebpf:"owners"`
 	Records *ebpf.MapSpec `ebpf:"records"`
+	Serials *ebpf.MapSpec `ebpf:"serials"`
 }
 
 // blockVariableSpecs contains global variables before they are loaded into the kernel.
@@ -187,6 +194,7 @@ type blockMaps struct {
 	Lost    *ebpf.Map `ebpf:"lost"`
 	Owners  *ebpf.Map `ebpf:"owners"`
 	Records *ebpf.Map `ebpf:"records"`
+	Serials *ebpf.Map `ebpf:"serials"`
 }
 
 func (m *blockMaps) Close() error {
@@ -197,6 +205,7 @@ func (m *blockMaps) Close() error {
 		m.Lost,
 		m.Owners,
 		m.Records,
+		m.Serials,
 	)
 }
 

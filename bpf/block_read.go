@@ -8,7 +8,7 @@ import (
 
 const (
 	blockRecordSize = int(unsafe.Sizeof(blockEkBlockVm{}))
-	blockCellSize   = int(unsafe.Sizeof(blockEkBlockVm{}.Ops[0]))
+	blockSumsSize   = int(unsafe.Sizeof(blockEkBlockVm{}.Sums[0]))
 	blockCPUSize    = int(unsafe.Sizeof(blockEkBlockCpu{}))
 	blockCostSize   = int(unsafe.Sizeof(blockEkBlockCpu{}.Cost[0]))
 )
@@ -62,32 +62,26 @@ func (b *Block) adapt(stacked bool, unsplit uint64) error {
 
 // decodeBlock reads a record's cells.
 func decodeBlock(raw []byte) (ops [Operations]BlockCounters) {
-	at := raw[unsafe.Offsetof(blockEkBlockVm{}.Ops):]
+	le := binary.LittleEndian
+	sums := raw[unsafe.Offsetof(blockEkBlockVm{}.Sums):]
+	cells := raw[unsafe.Offsetof(blockEkBlockVm{}.Latency):]
 	for op := range ops {
-		ops[op] = decodeBlockCell(at[op*blockCellSize : (op+1)*blockCellSize])
+		c := &ops[op]
+		for i, n := range []*uint64{&c.Requests, &c.Bytes, &c.Errors, &c.QueueNS, &c.DeviceNS} {
+			*n = le.Uint64(sums[op*blockSumsSize+8*i:])
+		}
+		for _, h := range []*Histogram{&c.Queue, &c.Device} {
+			for i := range h {
+				h[i] = le.Uint64(cells[8*i:])
+			}
+			cells = cells[8*blockBuckets:]
+		}
 	}
 	return ops
 }
 
-func decodeBlockCell(raw []byte) (c BlockCounters) {
-	next := func() uint64 {
-		n := binary.LittleEndian.Uint64(raw)
-		raw = raw[8:]
-		return n
-	}
-	c.Requests, c.Bytes, c.Errors, c.QueueNS, c.DeviceNS = next(), next(), next(), next(), next()
-	for _, h := range []*Histogram{&c.Queue, &c.Device} {
-		cells := raw[:blockBuckets*8]
-		for i := range h {
-			h[i] = binary.LittleEndian.Uint64(cells[8*i:])
-		}
-		raw = raw[blockBuckets*8:]
-	}
-	return c
-}
-
 // blockBuckets is how many cells a histogram has in the kernel.
-const blockBuckets = len(blockEkBlockVm{}.Ops[0].Queue)
+const blockBuckets = len(blockEkBlockVm{}.Latency[0].Queue)
 
 // The cells of lost, as enum ek_block_lost numbers them.
 func (b *Block) readLost(r *BlockReading) error {

@@ -35,7 +35,7 @@ func TestBlockObject(t *testing.T) {
 		t.Errorf("the object has no %v", hooks)
 	}
 	for name, typ := range map[string]ebpf.MapType{
-		"records": ebpf.Array, "cpus": ebpf.Array, "lost": ebpf.Array, "cgroups": ebpf.Hash, "owners": ebpf.Hash, "flights": ebpf.LRUHash,
+		"records": ebpf.Array, "cpus": ebpf.Array, "lost": ebpf.Array, "serials": ebpf.Array, "cgroups": ebpf.Hash, "owners": ebpf.Hash, "flights": ebpf.LRUHash,
 	} {
 		if m := spec.Maps[name]; m == nil || m.Type != typ || m.MaxEntries == 0 {
 			t.Errorf("map %s: %+v, want %v", name, m, typ)
@@ -92,10 +92,10 @@ func TestDecodeBlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	for op, got := range decodeBlock(raw) {
-		w := want.Ops[op]
+		w, h := want.Sums[op], want.Latency[op]
 		if got.Requests != w.Requests || got.Bytes != w.Bytes || got.Errors != w.Errors || got.QueueNS != w.QueueNs || got.DeviceNS != w.DeviceNs ||
-			got.Queue != Histogram(w.Queue[:Buckets]) || got.Device != Histogram(w.Device[:Buckets]) {
-			t.Errorf("%s: %+v, want %+v", Operation(op), got, w)
+			got.Queue != Histogram(h.Queue[:Buckets]) || got.Device != Histogram(h.Device[:Buckets]) {
+			t.Errorf("%s: %+v, want %+v and %+v", Operation(op), got, w, h)
 		}
 	}
 }

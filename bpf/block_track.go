@@ -221,5 +221,13 @@ func (b *Block) unpoint(v *blockVM) error {
 		return err
 	}
 	v.by = ByNobody
-	return nil
+	return b.forgetSerial(v.slot)
+}
+
+// forgetSerial takes away the number by which the program knows a VM's cgroup.
+// The cgroup must be out of the map: after noting a number it looks there again.
+func (b *Block) forgetSerial(slot uint32) error {
+	at := int64(slot)*int64(blockRecordSize) + int64(unsafe.Offsetof(blockEkBlockVm{}.Serial))
+	_, err := b.records.WriteAt(make([]byte, 8), at)
+	return err
 }

@@ -36,6 +36,7 @@ struct cgroup {
 
 struct cgroup_subsys_state {
 	struct cgroup *cgroup;
+	__u64 serial_nr; /* of no other since boot */
 };
 
 struct blkcg {
@@ -94,23 +95,33 @@ enum ek_block_op {
 	EK_BLOCK_OPS, /* a power of two, so that a mask satisfies every verifier */
 };
 
-struct ek_block_cell {
+struct ek_block_sums {
 	__u64 requests;
 	__u64 bytes;
 	__u64 errors;
 	__u64 queue_ns;
 	__u64 device_ns;
+};
+
+struct ek_block_latency {
 	__u64 queue[EK_BUCKET_CELLS];
 	__u64 device[EK_BUCKET_CELLS];
 };
 
-/* A VM's record. Several CPUs complete one VM's requests: atomic adds only. */
+/* A VM's record. Several CPUs complete one VM's requests: atomic adds only. A
+ * request's end comes out of nowhere, so that each cache line costs more than
+ * all that is done with it: a read's first one has all but the histograms. */
 struct ek_block_vm {
+	__u64 serial;  /* of its cgroup, set here once that was seen; 0 if unknown */
 	__u64 since;   /* when tracking began, on the clock of bpf_ktime_get_ns */
 	__u32 epoch;   /* tells the slot's next user from this one */
 	__u32 stacked; /* set here: requests on a loop device were seen and left out */
-	struct ek_block_cell ops[EK_BLOCK_OPS];
-};
+	struct ek_block_sums sums[EK_BLOCK_OPS];
+	struct ek_block_latency latency[EK_BLOCK_OPS];
+} __attribute__((aligned(64)));
+
+/* Slots of VMs by the low bits of their cgroups' serial numbers. */
+#define EK_BLOCK_SERIALS 4096
 
 /* Whose process it is. */
 struct ek_block_owner {
