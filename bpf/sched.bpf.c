@@ -133,9 +133,9 @@ static __always_inline bool attributed(struct ek_thread *t, __u32 level, __u64 n
  * a run queue is throttled when its thread leaves the CPU or wakes up, and
  * whatever follows is contention. */
 static __always_inline void split(struct ek_thread *t, __u32 slot, struct ek_cpu *c, __u32 cpu,
-				  struct cfs_rq *q, __u64 d, __u64 w, __u64 now, __u32 unknown)
+				  __u64 quota, __u64 d, __u64 w, __u64 now, __u32 unknown)
 {
-	__u64 quota = ek_throttled_since(t, q, now, d), elsewhere = d - w, of;
+	__u64 elsewhere = d - w, of;
 
 	t->split[EK_QUOTA] += quota;
 	of = quota < elsewhere ? quota : elsewhere;
@@ -187,8 +187,10 @@ static __always_inline void count_waits(struct ek_thread *t, __u64 d, __u32 n, _
 static __always_inline void switch_in(struct task_struct *p, struct ek_thread *t, __u32 slot,
 				      struct ek_cpu *c, __u32 cpu, __u64 now)
 {
-	__u64 delay = p->sched_info.run_delay, queued = p->sched_info.last_queued, d, w;
+	__u64 delay = p->sched_info.run_delay, queued = p->sched_info.last_queued, d, w, quota;
 	__u32 count = p->sched_info.pcount, n;
+
+	quota = ek_throttled_in(t, p->se.cfs_rq);
 
 	if (!(t->seen & SEEN_WAIT)) {
 		t->accounted = delay;
@@ -212,43 +214,17 @@ static __always_inline void switch_in(struct task_struct *p, struct ek_thread *t
 	t->pcount = count + 1;
 	if (d) {
 		t->wait_ns += d;
-		split(t, slot, c, cpu, p->se.cfs_rq, d, w < d ? w : d, now,
+		split(t, slot, c, cpu, quota < d ? quota : d, d, w < d ? w : d, now,
 		      n == 1 ? EK_MIGRATED : EK_UNATTRIBUTED);
 	}
 	count_waits(t, d, n, n - 1);
 }
 
-/* A thread that leaves the CPU came without our seeing it: the wait before is
- * made good for, as far as that can be told. */
-static __always_inline void came_unseen(struct task_struct *p, struct ek_thread *t, __u64 now)
-{
-	__u64 delay = p->sched_info.run_delay, d = delay - t->accounted, quota;
-	__u32 count = p->sched_info.pcount, n = count - t->pcount;
-
-	t->accounted = delay;
-	t->pcount = count;
-	if ((__s64)d < 0 || d > EK_ABSURD_NS) {
-		ek_drop(EK_LOST_ABSURD, 1);
-		return;
-	}
-	quota = ek_throttled_since(t, p->se.cfs_rq, now, d);
-	t->wait_ns += d;
-	t->split[EK_QUOTA] += quota;
-	t->split[EK_UNATTRIBUTED] += d - quota;
-	count_waits(t, d, n, n);
-}
-
 static __always_inline void switch_out(struct task_struct *p, struct ek_thread *t, __u64 now)
 {
 	__u64 exec = p->se.sum_exec_runtime, d;
-	struct cfs_rq *q = p->se.cfs_rq;
 
-	if (t->seen & SEEN_WAIT && (__u32)p->sched_info.pcount != t->pcount)
-		came_unseen(p, t, now);
-	if (ek_has_quota()) {
-		t->group = (__u64)q;
-		t->throttled = ek_throttled(q, now);
-	}
+	ek_throttled_out(t, p->se.cfs_rq, now);
 	if (!(t->seen & SEEN_RUN)) {
 		t->exec = exec;
 		t->seen |= SEEN_RUN;
@@ -382,6 +358,13 @@ int ek_open_waits(struct bpf_iter__task *ctx)
 	o->open_run_ns = 0;
 	o->open_quota_ns = 0;
 	queued = p->sched_info.last_queued;
+	if (t->seen & SEEN_WAIT && !queued) {
+		/* The end of a wait that the hook was not called for, and that the
+		 * next switch makes good for; else nothing. */
+		wait = p->sched_info.run_delay - t->accounted;
+		if ((__s64)wait > 0 && wait <= EK_ABSURD_NS)
+			o->open_wait_ns = wait;
+	}
 	if (queued && t->seen & SEEN_WAIT) {
 		/* A run queue whose CPU sleeps has a clock that stands; the reader's
 		 * own has just been set, and both count the same time. */

@@ -106,7 +106,7 @@ type schedEkThread struct {
 	Seen    uint32
 	Pcount  uint32
 	Who     uint32
-	Pad     uint32
+	Quota   uint32
 	Latency [128]uint32
 }
 

@@ -51,7 +51,7 @@ func decode(b []byte) (r record) {
 		r.Hosts[i].Ns, r.Hosts[i].Tgid, r.Hosts[i].Pad = le.Uint64(h), le.Uint32(h[8:]), le.Uint32(h[12:])
 	}
 	at = int(unsafe.Offsetof(r.Tid))
-	for i, field := range []*uint32{&r.Tid, &r.Tgid, &r.Seen, &r.Pcount, &r.Who, &r.Pad} {
+	for i, field := range []*uint32{&r.Tid, &r.Tgid, &r.Seen, &r.Pcount, &r.Who, &r.Quota} {
 		*field = le.Uint32(b[at+4*i:])
 	}
 	at = int(unsafe.Offsetof(r.Latency))

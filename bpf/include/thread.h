@@ -34,8 +34,8 @@ struct ek_thread {
 	__u64 waits;	 /* completed waits, as schedstat's third field counts them */
 	__u64 accounted; /* run_delay up to which wait_ns has been brought */
 	__u64 exec;	 /* sum_exec_runtime up to which run_ns has been brought */
-	__u64 group;	 /* the cfs_rq that it left; compared, never followed */
-	__u64 throttled; /* throttled time of that cfs_rq then */
+	__u64 group;	 /* the cfs_rq that it came to or left; compared, never followed */
+	__u64 throttled; /* throttled time of that cfs_rq then; see quota */
 	__u64 moved_ns;	 /* what the wait that goes on gathered on other CPUs, in wait_ns already */
 	__u64 split[EK_CAUSE_CELLS]; /* wait_ns by cause */
 	struct ek_host hosts[EK_HOSTS];
@@ -44,7 +44,7 @@ struct ek_thread {
 	__u32 seen; /* accounted and exec hold a baseline: 1 wait, 2 run; 4: was switched in here */
 	__u32 pcount; /* the kernel's count of waits, up to which waits was brought */
 	__u32 who;    /* its name in the books: see who.h */
-	__u32 pad;
+	__u32 quota;  /* that cfs_rq had been throttled, ever, when it came */
 	__u32 latency[EK_BUCKET_CELLS]; /* wraps; user space adds up the differences */
 };
 
