@@ -140,7 +140,7 @@ func (n *Node) followDisk() {
 func (n *Node) probeDisk() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.closed || n.disk.dir == "" || !n.probing.CompareAndSwap(false, true) {
+	if n.closed || n.disk.write == nil || !n.probing.CompareAndSwap(false, true) {
 		return
 	}
 	n.calls.Go(func() {

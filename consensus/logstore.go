@@ -21,6 +21,9 @@ type backend struct {
 	snaps  raft.SnapshotStore
 	trans  transport
 	close  func() error // of the stores, after Raft has stopped
+	// probe writes so many bytes to where the stores are; nil writes to the data
+	// directory, if there is one.
+	probe func(bytes int) error
 }
 
 // logCacheEntries are kept in memory for followers that are a little behind.

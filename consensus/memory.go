@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"errors"
 	"io"
 	"sync"
 	"syscall"
@@ -40,13 +41,12 @@ func OpenInMemory(cfg Config, m *Memory) (*Node, error) {
 	m.mu.Lock()
 	m.starts++
 	starts := m.starts
-	_, inmem := raft.NewInmemTransport(raft.ServerAddress(m.addr))
-	m.line = &memoryLine{InmemTransport: inmem, lost: make(map[raft.ServerAddress]bool)}
+	m.line = newMemoryLine(raft.ServerAddress(m.addr))
 	line := m.line
 	m.mu.Unlock()
 	return start(cfg, &backend{
 		logs: memoryLogs{m.logs, &m.disk}, stable: memoryStable{m.logs, &m.disk}, snaps: m.snaps, trans: line,
-		close: m.shut,
+		close: m.shut, probe: func(int) error { return m.disk.write() },
 	}, starts)
 }
 
@@ -57,7 +57,7 @@ func (m *Memory) Connect(to *Memory, requests, answers bool) {
 	if mine == nil {
 		return
 	}
-	mine.connect(raft.ServerAddress(to.addr), theirs, requests && theirs != nil, answers)
+	mine.connect(raft.ServerAddress(to.addr), theirs, requests, answers)
 }
 
 func (m *Memory) open() *memoryLine {
@@ -169,68 +169,117 @@ func (s memoryStable) SetUint64(key []byte, value uint64) error {
 	return s.InmemStore.SetUint64(key, value)
 }
 
-// memoryLine is a transport whose answers can be lost: a cut in one direction
-// lets a request arrive of which the sender never hears.
+// memoryLine is a transport that fails as TCP does. A request over a line that
+// is cut waits for its timeout. Where only the answers are lost, the requests on
+// the streams that were open still arrive; another stream cannot be opened.
 type memoryLine struct {
 	*raft.InmemTransport
-	mu   sync.Mutex
-	lost map[raft.ServerAddress]bool
+	mu     sync.Mutex
+	left   map[raft.ServerAddress]int // member over a bad line → streams that still carry a request
+	news   chan struct{}              // closed when a line has changed
+	closed bool
 }
 
+var errLine = errors.New("i/o timeout")
+
+func newMemoryLine(addr raft.ServerAddress) *memoryLine {
+	_, inmem := raft.NewInmemTransportWithTimeout(addr, streamTimeout)
+	return &memoryLine{InmemTransport: inmem, left: make(map[raft.ServerAddress]int), news: make(chan struct{})}
+}
+
+// connect sets the line to a peer, which is nil if nobody listens there.
 func (l *memoryLine) connect(to raft.ServerAddress, peer *memoryLine, requests, answers bool) {
 	l.mu.Lock()
-	was := l.lost[to]
-	l.lost[to] = !answers
+	left, bad := l.left[to]
+	switch {
+	case requests && answers:
+		delete(l.left, to)
+	case !requests:
+		l.left[to] = 0
+	case !bad:
+		l.left[to] = streamPool
+	}
+	_, worse := l.left[to]
+	if !l.closed && (bad != worse || bad && left != l.left[to]) {
+		close(l.news)
+		l.news = make(chan struct{})
+	}
 	l.mu.Unlock()
-	if !requests || was != !answers {
+	if worse || peer == nil {
 		l.Disconnect(to) // ends its pipelines too
 	}
-	if requests {
+	if requests && peer != nil {
 		l.InmemTransport.Connect(to, peer.InmemTransport)
 	}
 }
 
-// heard is what the sender learns of a request that ended with err.
-func (l *memoryLine) heard(from raft.ServerAddress, err error) error {
+// Close implements raft.WithClose; requests that wait end.
+func (l *memoryLine) Close() error {
 	l.mu.Lock()
-	lost := l.lost[from]
-	l.mu.Unlock()
-	if err == nil && lost {
-		time.Sleep(100 * time.Millisecond)
-		return raft.ErrTransportShutdown
+	if !l.closed {
+		l.closed = true
+		close(l.news)
 	}
-	return err
+	l.mu.Unlock()
+	return l.InmemTransport.Close()
+}
+
+// over sends a request over the line to a member.
+func (l *memoryLine) over(to raft.ServerAddress, send func() error) error {
+	l.mu.Lock()
+	left, bad := l.left[to]
+	if left > 0 {
+		l.left[to]--
+	}
+	news := l.news
+	l.mu.Unlock()
+	if !bad {
+		return send()
+	}
+	if left > 0 {
+		_ = send() // it arrives, and nobody hears what came of it
+	}
+	timeout := time.NewTimer(streamTimeout)
+	defer timeout.Stop()
+	select {
+	case <-news:
+	case <-timeout.C:
+	}
+	return errLine
 }
 
 // AppendEntries implements raft.Transport.
 func (l *memoryLine) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
-	return l.heard(target, l.InmemTransport.AppendEntries(id, target, args, resp))
+	return l.over(target, func() error { return l.InmemTransport.AppendEntries(id, target, args, resp) })
 }
 
 // AppendEntriesPipeline implements raft.Transport.
 func (l *memoryLine) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
-	if err := l.heard(target, nil); err != nil {
-		return nil, raft.ErrPipelineReplicationNotSupported
+	l.mu.Lock()
+	_, bad := l.left[target]
+	l.mu.Unlock()
+	if bad {
+		return nil, errLine
 	}
 	return l.InmemTransport.AppendEntriesPipeline(id, target)
 }
 
 // RequestVote implements raft.Transport.
 func (l *memoryLine) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
-	return l.heard(target, l.InmemTransport.RequestVote(id, target, args, resp))
+	return l.over(target, func() error { return l.InmemTransport.RequestVote(id, target, args, resp) })
 }
 
 // RequestPreVote implements raft.WithPreVote.
 func (l *memoryLine) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
-	return l.heard(target, l.InmemTransport.RequestPreVote(id, target, args, resp))
+	return l.over(target, func() error { return l.InmemTransport.RequestPreVote(id, target, args, resp) })
 }
 
 // InstallSnapshot implements raft.Transport.
 func (l *memoryLine) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
-	return l.heard(target, l.InmemTransport.InstallSnapshot(id, target, args, resp, data))
+	return l.over(target, func() error { return l.InmemTransport.InstallSnapshot(id, target, args, resp, data) })
 }
 
 // TimeoutNow implements raft.Transport.
 func (l *memoryLine) TimeoutNow(id raft.ServerID, target raft.ServerAddress, args *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
-	return l.heard(target, l.InmemTransport.TimeoutNow(id, target, args, resp))
+	return l.over(target, func() error { return l.InmemTransport.TimeoutNow(id, target, args, resp) })
 }

@@ -97,7 +97,7 @@ func start(cfg Config, b *backend, incarnation uint64) (*Node, error) {
 		cfg: cfg, log: cfg.Logger, incarnation: incarnation, backend: b, began: time.Now(),
 		leadership: make(chan bool, 1), turns: make(chan struct{}, maxTurns),
 	}
-	n.disk = newDisk(cfg.Dir)
+	n.disk = newDisk(cfg.Dir, b.probe)
 	n.logs = timedLogs{b.logs, n.disk}
 	n.gate, n.gateMoved = &gate{transport: b.trans}, make(chan struct{}, 1)
 	n.proof = newProof(n.gate)
