@@ -98,19 +98,7 @@ func (c claim) write(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(dir, claimFile+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name()) // a no-op once it is renamed
-	_, err = tmp.Write(append(data, '\n'))
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), filepath.Join(dir, claimFile)); err != nil {
-		return err
-	}
-	return syncDir(dir)
+	return replaceFile(dir, claimFile, data)
 }
 
 func syncDir(dir string) error {

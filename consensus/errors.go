@@ -24,6 +24,8 @@ var (
 	// ErrHalted: this replica met an entry that it may not apply and stopped;
 	// Health says which.
 	ErrHalted = errors.New("this replica has stopped applying")
+	// ErrInUse: another process has the data directory.
+	ErrInUse = errors.New("another evenkeeld uses this data directory")
 	// ErrNotAdmitted: the leader does not take the member into the Raft group.
 	ErrNotAdmitted = errors.New("not admitted to the Raft group")
 )

@@ -39,6 +39,24 @@ func (n *Node) TransferLeadership(ctx context.Context) error {
 	return n.transfer(ctx, func() raft.Future { return n.raft.LeadershipTransfer() })
 }
 
+// TransferTo hands leadership over to a member. One that holds a replica
+// without a vote gets a vote first; the group then takes its size again.
+func (n *Node) TransferTo(ctx context.Context, member string) error {
+	if member == "" {
+		return n.TransferLeadership(ctx)
+	}
+	s, ok := n.seats().of(member)
+	if !ok {
+		return fmt.Errorf("%w: member %s has no seat in the Raft group", ErrInvalid, member)
+	}
+	if !s.votes {
+		if err := (pilotRaft{n}).AddVoter(raft.ServerID(s.Member), raft.ServerAddress(s.Address), 0, 0).Error(); err != nil {
+			return err
+		}
+	}
+	return n.transferTo(ctx, s.Member, s.Address)
+}
+
 // transferTo asks one voter to lead.
 func (n *Node) transferTo(ctx context.Context, member, addr string) error {
 	return n.transfer(ctx, func() raft.Future {

@@ -41,7 +41,7 @@ func openFiles(dir string, logger hclog.Logger) (*backend, error) {
 	})
 	switch {
 	case errors.Is(err, bbolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%s is locked: another evenkeeld uses this data directory", path)
+		return nil, fmt.Errorf("%s is locked: %w", path, ErrInUse)
 	case err != nil:
 		return nil, fmt.Errorf("raft log %s: %w; nothing was changed; restore it from a backup, or move the directory away and let this member join anew", path, err)
 	}

@@ -22,6 +22,7 @@ type group struct {
 	attested map[string]bool
 	ticket   *Ticket         // the newest that this member was given
 	invited  map[string]bool // by this member, while it leads
+	met      []string        // voters' addresses, as they were written down
 
 	admitting sync.Mutex // one change of the configuration at a time
 }
@@ -93,7 +94,10 @@ func (n *Node) followMembership() {
 		} else {
 			silent++
 		}
-		if why := n.misplaced(); why != nil {
+		n.remember()
+		if n.Revoked(n.cfg.Member) {
+			n.wait(errRemoved)
+		} else if why := n.misplaced(); why != nil {
 			n.wait(n.seekPlace(why))
 		} else {
 			n.wait(nil)
@@ -110,9 +114,10 @@ func (n *Node) followMembership() {
 }
 
 var (
-	errEmpty  = errors.New("no cluster yet")
-	errAbsent = errors.New("the cluster's configuration does not name this member")
-	errMoved  = errors.New("the cluster's configuration names another address")
+	errEmpty   = errors.New("no cluster yet")
+	errAbsent  = errors.New("the cluster's configuration does not name this member")
+	errRemoved = errors.New("this member was removed from the cluster and nobody speaks to it; to come back the host joins anew (`evenkeel cluster add`) with an empty state directory and without its old certificate")
+	errMoved   = errors.New("the cluster's configuration names another address")
 )
 
 // misplaced says why this member has to ask its peers, or nil. One without a
@@ -142,7 +147,7 @@ func (n *Node) seekPlace(why error) error {
 	}
 	answers := n.ask()
 	n.attest(answers)
-	if peer, ok := informed(n.cfg.Peers, answers); ok {
+	if peer, ok := informed(n.lookup(), answers); ok {
 		return n.join(peer, why)
 	}
 	if !errors.Is(why, errEmpty) || n.formed() {
@@ -210,6 +215,17 @@ func (n *Node) bootstrap(voters []Voter) error {
 	return err
 }
 
+// lookup are the addresses at which members are looked for.
+func (n *Node) lookup() []string {
+	out := slices.Clone(n.cfg.Peers)
+	for _, addr := range n.group.remembered() {
+		if !slices.Contains(out, addr) {
+			out = append(out, addr)
+		}
+	}
+	return out
+}
+
 // ask asks all peers at once. One that belongs to another cluster is an error
 // like one that does not answer.
 func (n *Node) ask() map[string]answer {
@@ -218,7 +234,7 @@ func (n *Node) ask() map[string]answer {
 	answers := make(map[string]answer)
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	for _, addr := range n.cfg.Peers {
+	for _, addr := range n.lookup() {
 		all.Go(func() {
 			var a answer
 			if addr == n.cfg.Address {

@@ -108,6 +108,7 @@ func start(cfg Config, b *backend, incarnation uint64) (*Node, error) {
 	}
 	n.raft, n.stop = r, sync.OnceValue(n.stopRaft)
 	r.RegisterObserver(raft.NewObserver(nil, false, n.countChange))
+	n.group.met = readMet(cfg.Dir)
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.loops.Go(n.followLeadership)
 	n.loops.Go(n.followMembership)

@@ -13,7 +13,7 @@ import (
 func (a *app) cluster() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cluster",
-		Short: "Look at the members of the cluster",
+		Short: "Found a cluster, let hosts join and leave, look at its members",
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -26,7 +26,7 @@ func (a *app) cluster() *cobra.Command {
 		Args: noArgs,
 		RunE: a.verb(func(ctx context.Context, _ []string) error { return a.listPeers(ctx) }),
 	}
-	cmd.AddCommand(peers)
+	cmd.AddCommand(a.clusterInit(), a.clusterAdd(), a.clusterJoin(), a.clusterRemove(), peers, a.clusterTransfer(), a.clusterUpgrade(), a.clusterLock(), a.clusterUnlock())
 	return cmd
 }
 

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 
 	"github.com/evenkeel/evenkeel/agent"
 	"github.com/evenkeel/evenkeel/bpf"
 	"github.com/evenkeel/evenkeel/cmd/internal/api"
+	"github.com/evenkeel/evenkeel/cmd/internal/certs"
 )
 
 // openAPI opens the port and the socket for operators.
@@ -15,10 +17,30 @@ func (h *host) openAPI() (*api.Server, error) {
 		local = counters{h.agent}
 	}
 	return api.Listen(api.Config{
-		Replica: h.node, Local: local, Self: h.self, Name: h.cfg.Host.Name, Version: version,
+		Replica: h.node, Members: members{h}, Revoked: h.node.Revoked, Local: local, Self: h.self, Name: h.cfg.Host.Name, Version: version,
 		Listen: h.cfg.Listen.API, Socket: h.cfg.Socket, ServerTLS: h.tls.ServerConfig, ClientTLS: h.tls.ClientConfig,
 		Logger: h.log,
 	})
+}
+
+// members is the cluster's membership as the API changes it.
+type members struct{ *host }
+
+// CanSign implements api.Membership.
+func (m members) CanSign(ctx context.Context) error { return m.port.CanSign(ctx) }
+
+// Fingerprint implements api.Membership.
+func (m members) Fingerprint() (string, error) {
+	sum, err := certs.CAFingerprint(m.cfg.TLS.CA)
+	return hex.EncodeToString(sum[:]), err
+}
+
+// Meet implements api.Membership.
+func (m members) Meet() []string { return m.node.Meet() }
+
+// TransferTo implements api.Membership.
+func (m members) TransferTo(ctx context.Context, member string) error {
+	return m.node.TransferTo(ctx, member)
 }
 
 // counters is the agent as the API asks it.

@@ -84,6 +84,7 @@ func (h *host) join() (err error) {
 	h.port, err = rpc.Listen(rpc.Config{
 		Listen: h.cfg.Listen.Cluster, Advertise: h.cfg.Advertise.Cluster, Identity: h.self,
 		ServerTLS: h.tls.ServerConfig, ClientTLS: h.tls.ClientConfig, Logger: h.log.With("part", "rpc"),
+		JoinTLS: h.tls.JoinConfig, CA: h.tls.CA, Authority: certs.NewAuthority(h.cfg.Cluster.ID, h.cfg.TLS.CA, filepath.Join(h.cfg.StateDir, "ca")),
 	})
 	if err != nil {
 		return err
@@ -98,7 +99,7 @@ func (h *host) join() (err error) {
 	}
 	h.port.Serve(h.node)
 	h.uplink = rpc.NewUplink(rpc.UplinkConfig{
-		Client: h.port.Client(), Peers: h.cfg.Cluster.Peers, Leader: h.node.Leader, Take: h.node.Take,
+		Client: h.port.Client(), Peers: h.cfg.Cluster.Peers, Leader: h.node.Leader, Meet: h.node.Meet, Take: h.node.Take,
 		Logger: h.log.With("part", "uplink"),
 	})
 	h.member = cluster.Member{

@@ -11,6 +11,7 @@ type Limits struct {
 	PerPeer     int           // of those, of one member or operator; default 16
 	Silence     time.Duration // an attached agent that says nothing for so long is cut off; default 20 s
 	Stall       time.Duration // a Raft stream that pauses for so long within a request is cut off; default 10 s
+	KeyPause    time.Duration // between attempts of a voter to get the CA's key; default 10 s
 	Tick        time.Duration // load snapshots that arrive within it become one entry; default 200 ms
 }
 
@@ -32,6 +33,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.PerPeer, 16)
 	setTime(&l.Silence, 20*time.Second)
 	setTime(&l.Stall, 10*time.Second)
+	setTime(&l.KeyPause, 10*time.Second)
 	setTime(&l.Tick, 200*time.Millisecond)
 	return l
 }

@@ -1,11 +1,15 @@
 package rpc
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // route remembers where the leader was last seen, and whom to ask next.
 type route struct {
 	peers []string
 	own   func() (member, addr string, ok bool)
+	more  func() []string // addresses beside peers
 
 	mu    sync.Mutex
 	known string // where it answered, or a redirect pointed
@@ -29,11 +33,15 @@ func (r *route) target() string {
 		}
 	}
 	r.dead = ""
-	if len(r.peers) == 0 {
+	peers := r.peers
+	if r.more != nil {
+		peers = slices.Concat(peers, r.more())
+	}
+	if len(peers) == 0 {
 		return ""
 	}
 	r.turn++
-	return r.peers[r.turn%len(r.peers)]
+	return peers[r.turn%len(peers)]
 }
 
 // found notes that the leader answered at an address.

@@ -15,6 +15,8 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(procPeer, connect.NewUnaryHandlerSimple(procPeer, s.peer, opts...))
 	mux.Handle(procJoin, connect.NewUnaryHandlerSimple(procJoin, s.join, opts...))
+	mux.Handle(procSign, connect.NewUnaryHandlerSimple(procSign, s.sign, opts...))
+	mux.Handle(procCAKey, connect.NewUnaryHandlerSimple(procCAKey, s.caKey, opts...))
 	mux.Handle(procPropose, connect.NewUnaryHandlerSimple(procPropose, s.propose, opts...))
 	mux.Handle(procReadIndex, connect.NewUnaryHandlerSimple(procReadIndex, s.readIndex, opts...))
 	mux.Handle(procAttach, withController(connect.NewBidiStreamHandler(procAttach, s.attach, opts...)))

@@ -30,20 +30,27 @@ type Config struct {
 	ServerTLS func(protocols ...string) *tls.Config
 	ClientTLS func(protocols ...string) *tls.Config
 
+	// JoinTLS makes a configuration for hosts that have no certificate yet; CA is
+	// the CA's certificates in PEM; Authority issues theirs. nil: none can join.
+	JoinTLS   func(protocol string) *tls.Config
+	CA        func() ([]byte, error)
+	Authority Authority
+
 	Logger *slog.Logger
 	Limits Limits // zero values mean the defaults
 }
 
 // Server is the port 7471 of one evenkeeld.
 type Server struct {
-	cfg    Config
-	log    *slog.Logger
-	lis    net.Listener
-	client *Client
-	http2  *http2.Server
-	mux    http.Handler
-	door   door
-	agents crowd
+	cfg     Config
+	log     *slog.Logger
+	lis     net.Listener
+	client  *Client
+	http2   *http2.Server
+	mux     http.Handler
+	door    door
+	agents  crowd
+	joining crowd
 
 	raftIn, raftOut crowd
 	raftStreams     chan net.Conn
@@ -80,7 +87,7 @@ func Listen(cfg Config) (*Server, error) {
 		cfg: cfg, log: cfg.Logger, lis: lis,
 		client: NewClient(cfg.Identity, cfg.ClientTLS),
 		door:   door{all: l.Handshakes, perHost: l.PerHost},
-		agents: crowd{perPeer: l.PerPeer, all: l.Connections},
+		agents: crowd{perPeer: l.PerPeer, all: l.Connections}, joining: crowd{perPeer: 1, all: maxEnrolments},
 		raftIn: crowd{perPeer: l.PerPeer, all: l.Connections}, raftOut: crowd{perPeer: l.PerPeer, all: l.Connections},
 		raftStreams: make(chan net.Conn), raftClosed: make(chan struct{}),
 	}
@@ -107,6 +114,8 @@ func (s *Server) Address() string { return s.cfg.Advertise }
 func (s *Server) Serve(node *consensus.Node) {
 	s.node.Store(node)
 	s.work.Go(func() { s.followLeadership(node) })
+	s.work.Go(func() { s.followRevocations(node) })
+	s.work.Go(func() { s.followAuthority(node) })
 }
 
 // Stats are figures for metrics.
@@ -129,6 +138,7 @@ func (s *Server) Close() error {
 	s.cancel()
 	s.door.close()
 	s.agents.close()
+	s.joining.close()
 	_ = network{s}.Close()
 	s.client.Close()
 	s.work.Wait()

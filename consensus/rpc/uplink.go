@@ -19,6 +19,8 @@ type UplinkConfig struct {
 	Peers  []string // addresses at which members are looked for
 	// Leader is what this process's own Node knows; nil if it is no member.
 	Leader func() (member, addr string, ok bool)
+	// Meet lists more addresses, as they become known; nil: there are none.
+	Meet func() []string
 	// Take is given the tickets of the leader whose stream is up; nil drops them.
 	Take   func(consensus.Ticket) error
 	Logger *slog.Logger
@@ -40,7 +42,7 @@ type Uplink struct {
 // NewUplink makes an Uplink; Run keeps its stream.
 func NewUplink(cfg UplinkConfig) *Uplink {
 	return &Uplink{
-		cfg: cfg, log: cfg.Logger, route: route{peers: cfg.Peers, own: cfg.Leader},
+		cfg: cfg, log: cfg.Logger, route: route{peers: cfg.Peers, own: cfg.Leader, more: cfg.Meet},
 		views: make(chan cluster.View, 1), wake: make(chan struct{}, 1),
 	}
 }

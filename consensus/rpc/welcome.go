@@ -23,9 +23,12 @@ func (s *Server) welcome(raw net.Conn) {
 		raw.Close()
 		return
 	}
-	if conn.ConnectionState().NegotiatedProtocol == ProtocolRaft {
+	switch conn.ConnectionState().NegotiatedProtocol {
+	case ProtocolRaft:
 		err = s.takeRaft(conn, id)
-	} else {
+	case ProtocolJoin:
+		err = s.serveJoin(conn)
+	default:
 		err = s.serveAgent(conn, id)
 	}
 	if err != nil {
@@ -37,16 +40,22 @@ func (s *Server) welcome(raw net.Conn) {
 func (s *Server) handshake(raw net.Conn) (*tls.Conn, cluster.Identity, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Limits.Handshake)
 	defer cancel()
-	conn := tls.Server(raw, s.cfg.ServerTLS(ProtocolRaft, ProtocolAgent))
+	conn := tls.Server(raw, s.helloConfig())
 	if err := conn.HandshakeContext(ctx); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("no handshake within %v", s.cfg.Limits.Handshake)
 		}
 		return nil, cluster.Identity{}, err
 	}
+	if conn.ConnectionState().NegotiatedProtocol == ProtocolJoin {
+		return conn, cluster.Identity{}, nil
+	}
 	id, err := peerIdentity(conn.ConnectionState(), s.cfg.Identity.ClusterID)
 	if p := conn.ConnectionState().NegotiatedProtocol; err == nil && p != ProtocolRaft && p != ProtocolAgent {
 		err = fmt.Errorf("speaks %q, neither %s nor %s", p, ProtocolRaft, ProtocolAgent)
+	}
+	if err == nil {
+		err = s.refuseRevoked(id)
 	}
 	return conn, id, err
 }

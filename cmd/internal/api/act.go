@@ -28,6 +28,10 @@ type order struct {
 	body cluster.Body
 	text string // what it does, in words
 	move string // id of the move that it is about, if any
+	join *Join  // what a host needs to join, if it is about that
+	// run does what is no command of the log; with neither body nor run there is
+	// nothing to do.
+	run func(ctx context.Context) error
 }
 
 // act adds a method that changes the State. It is carried out at the leader;
@@ -125,6 +129,9 @@ func rest(ctx context.Context, d time.Duration) bool {
 func (s *Server) commit(ctx context.Context, who caller, a *Act, o order) (*Change, error) {
 	c := cluster.Command{ID: a.ID, Actor: who.actor, Body: o.body}
 	v := s.look(who, nil)
+	if o.body == nil {
+		return s.commitNothing(ctx, who, a, o)
+	}
 	if a.DryRun {
 		c.At, c.Level = v.now, v.state.Level
 		after, err := v.state.Apply(cluster.Meta{Index: v.state.Index + 1, Term: v.state.Term}, c)
@@ -141,9 +148,20 @@ func (s *Server) commit(ctx context.Context, who caller, a *Act, o order) (*Chan
 	return changeOf(s.look(who, nil), true, o), nil
 }
 
+// commitNothing carries out what leaves no command in the log.
+func (s *Server) commitNothing(ctx context.Context, who caller, a *Act, o order) (*Change, error) {
+	if o.run != nil && !a.DryRun {
+		if err := o.run(ctx); err != nil {
+			return nil, answer(err)
+		}
+		s.log.Info("operator", "did", "run", "who", who.actor.Name, "what", o.text, "reason", a.Reason)
+	}
+	return changeOf(s.look(who, nil), !a.DryRun, o), nil
+}
+
 func changeOf(v view, done bool, o order) *Change {
 	st := statusOf(v.state, v.now)
-	out := &Change{Head: v.head("Change"), Done: done, Text: o.text, Mode: &Mode{st.Mode, st.ModeBy, st.Paused, st.Frozen}}
+	out := &Change{Head: v.head("Change"), Done: done, Text: o.text, Mode: &Mode{st.Mode, st.ModeBy, st.Paused, st.Frozen}, Join: o.join}
 	if m, ok := v.state.Move(o.move); ok {
 		move := moveOf(v.state, m)
 		out.Move = &move

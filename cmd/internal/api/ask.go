@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/evenkeel/evenkeel/consensus"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
@@ -123,6 +124,19 @@ type PeerAnswer struct {
 
 func (s *Server) peer(_ context.Context, v view, _ *Empty) (*PeerAnswer, error) {
 	return &PeerAnswer{v.head("Peer"), *s.myself()}, nil
+}
+
+// peersOf lists the members. It needs no leader, but a member without a seat in
+// the Raft group knows no State: it asks the leader if it can.
+func (s *Server) peersOf(ctx context.Context, who caller, req *Empty) (*PeerList, error) {
+	if s.cfg.Replica.Health().LeaderAPI != "" && !who.forwarded {
+		asked, cancel := context.WithTimeout(ctx, s.cfg.Limits.Read+s.cfg.Limits.Ask)
+		defer cancel()
+		if list, err := forward[Empty, PeerList](asked, s, who, "Peers", req, consensus.ErrNotLeader); err == nil {
+			return list, nil
+		}
+	}
+	return s.peerList(ctx, s.look(who, nil), req)
 }
 
 func (s *Server) peerList(ctx context.Context, v view, _ *Empty) (*PeerList, error) {

@@ -56,6 +56,18 @@ func whoIs(ctx context.Context) (caller, error) {
 	return in.caller, nil
 }
 
+// byCertificate introduces a caller on HTTPS, unless it was removed. Each
+// request is looked at, so a connection that is open does not help.
+func (s *Server) byCertificate(r *http.Request) introduction {
+	in := byCertificate(r)
+	if in.err == nil && s.cfg.Revoked != nil && r.TLS != nil {
+		if id, err := certs.PeerIdentity(*r.TLS); err != nil || s.cfg.Revoked(id.MemberID) {
+			return introduction{err: fmt.Errorf("the certificate of %.80q is revoked: member %s was removed from the cluster", id.Name, id.MemberID)}
+		}
+	}
+	return in
+}
+
 // byCertificate introduces a caller on HTTPS.
 func byCertificate(r *http.Request) introduction {
 	if r.TLS == nil {

@@ -19,6 +19,7 @@ type Change struct {
 	Text string `json:"text"` // what was changed, in words
 	Move *Move  `json:"move,omitempty"`
 	Mode *Mode  `json:"mode"`
+	Join *Join  `json:"join,omitempty"` // what a host needs to join
 }
 
 // Mode is what automation may do.

@@ -156,6 +156,36 @@ func (c *Client) SetSettings(ctx context.Context, req SettingsRequest) (*Change,
 	return call[SettingsRequest, Change](ctx, c, "SetSettings", &req)
 }
 
+// AddMember lets a host join.
+func (c *Client) AddMember(ctx context.Context, req AddMemberRequest) (*Change, error) {
+	return call[AddMemberRequest, Change](ctx, c, "AddMember", &req)
+}
+
+// RemoveMember takes a member out of the cluster.
+func (c *Client) RemoveMember(ctx context.Context, req RemoveMemberRequest) (*Change, error) {
+	return call[RemoveMemberRequest, Change](ctx, c, "RemoveMember", &req)
+}
+
+// TransferLeader hands leadership over.
+func (c *Client) TransferLeader(ctx context.Context, req TransferLeaderRequest) (*Change, error) {
+	return call[TransferLeaderRequest, Change](ctx, c, "TransferLeader", &req)
+}
+
+// Finalize raises the feature level after an upgrade.
+func (c *Client) Finalize(ctx context.Context, req FinalizeRequest) (*Change, error) {
+	return call[FinalizeRequest, Change](ctx, c, "Finalize", &req)
+}
+
+// TakeLock takes the cluster's lock.
+func (c *Client) TakeLock(ctx context.Context, req LockRequest) (*Change, error) {
+	return call[LockRequest, Change](ctx, c, "TakeLock", &req)
+}
+
+// GiveLock gives the cluster's lock back.
+func (c *Client) GiveLock(ctx context.Context, req UnlockRequest) (*Change, error) {
+	return call[UnlockRequest, Change](ctx, c, "GiveLock", &req)
+}
+
 func call[Req, Resp any](ctx context.Context, c *Client, method string, req *Req) (*Resp, error) {
 	client := connect.NewClient[Req, Resp](c.http, c.base+procedure(method), clientOptions()...)
 	resp, err := client.CallUnary(ctx, connect.NewRequest(req))

@@ -1,6 +1,9 @@
 package api
 
 import (
+	"slices"
+	"strings"
+
 	"fmt"
 	"time"
 
@@ -90,4 +93,18 @@ func quorumOf(peers []Peer) Quorum {
 	q.Needed = q.Voters/2 + 1
 	q.Spare = q.Answering - q.Needed
 	return q
+}
+
+// seated says whether a member is among voters or nonvoters.
+func seated(list []consensus.Voter, member string) bool {
+	return slices.ContainsFunc(list, func(v consensus.Voter) bool { return v.Member == member })
+}
+
+func voterNames(s cluster.State, voters []consensus.Voter) string {
+	names := make([]string, len(voters))
+	for i, v := range voters {
+		names[i] = s.HostName(v.Member)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
 }

@@ -33,6 +33,7 @@ type Local interface {
 type Config struct {
 	Replica Replica
 	Local   Local            // nil on a witness
+	Members Membership       // nil: who is in the cluster cannot be changed here
 	Self    cluster.Identity // of this member's certificate
 	Name    string           // of this member, for people
 	Version string           // of the binary
@@ -45,6 +46,9 @@ type Config struct {
 	// the other end and verifies it against the cluster's CA.
 	ServerTLS func(protocols ...string) *tls.Config
 	ClientTLS func(protocols ...string) *tls.Config
+
+	// Revoked says whether a member was removed; nil: none was.
+	Revoked func(member string) bool
 
 	Limits Limits
 	Now    func() time.Time // nil: time.Now
@@ -96,7 +100,7 @@ func Listen(cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("API: %w; another evenkeeld, or listen.api is not an address of this host", err)
 		}
 		lis = capped(lis, maxConnections, maxConnectionsPerHost)
-		server := s.httpServer(introduce(handler, byCertificate))
+		server := s.httpServer(introduce(handler, s.byCertificate))
 		server.TLSConfig = cfg.ServerTLS("h2", "http/1.1")
 		s.servers = append(s.servers, served{server, lis, true})
 	}

@@ -61,6 +61,14 @@ func readCertificates(path string) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseCertificates(path, data)
+}
+
+// parseCertificates reads PEM certificates that are or will be in a file.
+func parseCertificates(path string, data []byte) ([]*x509.Certificate, error) {
+	if len(data) > maxFile {
+		return nil, malformed(path, "it is larger than %d bytes", maxFile)
+	}
 	var certs []*x509.Certificate
 	for {
 		block, rest := pem.Decode(data)
@@ -95,6 +103,11 @@ func readKey(path string) (*ecdsa.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseKey(path, data)
+}
+
+// parseKey reads a key that is or was in a file.
+func parseKey(path string, data []byte) (*ecdsa.PrivateKey, error) {
 	block, rest := pem.Decode(data)
 	if block == nil || block.Type != typeKey || len(bytes.TrimSpace(rest)) > 0 {
 		return nil, malformed(path, "it does not hold exactly one PEM block of type %s", typeKey)

@@ -30,6 +30,20 @@ type Request struct {
 
 // Issue makes a key and signs a certificate for it.
 func (ca *CA) Issue(req Request, now time.Time, validity time.Duration) (*Pair, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make key for %s: %w", req.Name, err)
+	}
+	cert, err := ca.Certify(req, &key.PublicKey, now, validity)
+	if err != nil {
+		return nil, err
+	}
+	id := cluster.Identity{ClusterID: ca.ClusterID, Kind: req.Kind, MemberID: req.MemberID, Name: req.Name}
+	return &Pair{Identity: id, Cert: cert, key: key}, nil
+}
+
+// Certify signs a certificate for a key that somebody else holds.
+func (ca *CA) Certify(req Request, pub *ecdsa.PublicKey, now time.Time, validity time.Duration) (*x509.Certificate, error) {
 	if err := req.check(); err != nil {
 		return nil, fmt.Errorf("issue certificate: %w", err)
 	}
@@ -43,19 +57,15 @@ func (ca *CA) Issue(req Request, now time.Time, validity time.Duration) (*Pair, 
 		return nil, fmt.Errorf("issue certificate for %s: it would be valid until %s, its CA only until %s; ask for a shorter validity", req.Name, day(notAfter), day(ca.Cert.NotAfter))
 	}
 	id := cluster.Identity{ClusterID: ca.ClusterID, Kind: req.Kind, MemberID: req.MemberID, Name: req.Name}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("make key for %s: %w", req.Name, err)
-	}
 	template, err := req.template(id, now.Add(-backdate), notAfter)
 	if err != nil {
 		return nil, fmt.Errorf("issue certificate for %s: %w", req.Name, err)
 	}
-	cert, err := sign(template, ca.Cert, &key.PublicKey, ca.key)
+	cert, err := sign(template, ca.Cert, pub, ca.key)
 	if err != nil {
 		return nil, fmt.Errorf("sign certificate of %s: %w", req.Name, err)
 	}
-	return &Pair{Identity: id, Cert: cert, key: key}, nil
+	return cert, nil
 }
 
 func (req Request) check() error {
