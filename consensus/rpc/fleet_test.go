@@ -61,6 +61,7 @@ type daemon struct {
 	uplink *rpc.Uplink
 	log    *journal
 	limits rpc.Limits
+	keys   *keyring // nil: none can join through it
 	stop   context.CancelFunc
 	run    sync.WaitGroup
 }
@@ -72,9 +73,13 @@ func (d *daemon) start(t *testing.T) error {
 	}
 	log := slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug})).With("host", d.badge.id.Name)
 	var err error
-	d.server, err = rpc.Listen(rpc.Config{
+	cfg := rpc.Config{
 		Listen: d.addr, Advertise: d.addr, Identity: d.badge.id, ServerTLS: d.badge.config, ClientTLS: d.badge.config, Logger: log, Limits: d.limits,
-	})
+	}
+	if d.keys != nil {
+		cfg.Authority, cfg.JoinTLS, cfg.CA = d.keys, d.badge.open, func() ([]byte, error) { return []byte("the CA"), nil }
+	}
+	d.server, err = rpc.Listen(cfg)
 	if err != nil {
 		return err
 	}

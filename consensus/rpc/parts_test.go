@@ -18,6 +18,8 @@ func FuzzCodec(f *testing.F) {
 	f.Add([]byte(`{"command":{"level":1,"kind":"reserve","id":"1","actor":{"kind":"agent","id":"a"},"at":0,"body":{"move":"m-1"}}}`))
 	f.Add([]byte(`{"snapshot":{"host":"a","incarnation":1,"sequence":1,"load":{"vms":[]}}}`))
 	f.Add([]byte(`{"address":"a:1"}`))
+	f.Add([]byte(`{"cluster":"c","secret":"AQIDBAUGBwgJCgsMDQ4PEA==","name":"hv9","role":"witness","csr":"MA==","addresses":["10.0.0.1"]}`))
+	f.Add([]byte(`{"index":7,"token":"t-00000001","csr":"MA==","addresses":[]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		codec := jsonCodec{strict: true}
 		var propose proposeRequest
@@ -38,6 +40,14 @@ func FuzzCodec(f *testing.F) {
 		}
 		var join joinRequest
 		_ = codec.Unmarshal(data, &join)
+		var enrol EnrolRequest
+		if codec.Unmarshal(data, &enrol) == nil {
+			if id := cluster.TokenID(HashSecret(enrol.Secret)); len(id) != len("t-00000000") {
+				t.Fatalf("token id %s of secret %x", id, enrol.Secret)
+			}
+		}
+		var signing signRequest
+		_ = codec.Unmarshal(data, &signing)
 	})
 }
 
