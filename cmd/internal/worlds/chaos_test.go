@@ -3,6 +3,7 @@ package worlds
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -69,18 +70,18 @@ var faults = []fault{
 	}},
 	{"disk frozen", 3, func(f *fleet, rng *rand.Rand) func() {
 		d := f.someMember(rng)
-		d.freeze(+1)
-		return func() { d.freeze(-1) }
+		d.harm(+1, 0, 0)
+		return func() { d.harm(-1, 0, 0) }
 	}},
 	{"disk full", 3, func(f *fleet, rng *rand.Rand) func() {
 		d := f.someMember(rng)
-		d.fill(+1)
-		return func() { d.fill(-1) }
+		d.harm(0, +1, 0)
+		return func() { d.harm(0, -1, 0) }
 	}},
 	{"disk slow", 2, func(f *fleet, rng *rand.Rand) func() {
 		d := f.someMember(rng)
-		d.mem.Slow(time.Duration(20+rng.IntN(300)) * time.Millisecond)
-		return func() { d.mem.Slow(0) }
+		d.harm(0, 0, +1)
+		return func() { d.harm(0, 0, -1) }
 	}},
 	{"host suspended", 3, func(f *fleet, rng *rand.Rand) func() {
 		d := f.daemons[rng.IntN(len(f.daemons))]
@@ -216,37 +217,38 @@ func (f *fleet) elected(i int, term uint64) {
 	f.trace("%s leads in term %d", f.daemons[i].name, term)
 }
 
-// promised is how soon a majority of healthy members has a leader.
-const promised = 5 * time.Second
+// A majority of healthy members has a leader again within promised, 99 times
+// in 100, and within latest always: 2.1 s until an idle leader's disk is known
+// to hang, 3 s until the others miss its heartbeats, and a vote that was split.
+const (
+	promised = 5 * time.Second
+	latest   = 9 * time.Second
+)
 
 // watchLeaders measures for how long a healthy majority is without a leader.
 func (f *fleet) watchLeaders() {
 	var since time.Time // when a leader was first missed by the present majority
 	var last [voters]bool
-	for f.sleep(50 * time.Millisecond) {
+	for late := false; f.sleep(50 * time.Millisecond); {
 		now, ok := f.healthy()
-		if !ok || now != last || f.leads(now) {
-			if !since.IsZero() && now == last && ok {
-				f.mu.Lock()
-				f.waits = append(f.waits, time.Since(since))
-				f.mu.Unlock()
-			}
-			since, last = time.Time{}, now
-			if ok && !f.leads(now) {
-				since = time.Now()
-			}
+		leads := f.leads()
+		if leads && !since.IsZero() && now == last {
+			f.mu.Lock()
+			f.waits = append(f.waits, time.Since(since))
+			f.mu.Unlock()
+		}
+		if leads || !ok || now != last {
+			since, last, late = time.Time{}, now, false
+		}
+		if leads || !ok {
 			continue
 		}
 		if since.IsZero() {
 			since = time.Now()
 		}
-		wait := time.Since(since)
-		f.mu.Lock()
-		longest := wait > f.unled
-		f.unled = max(f.unled, wait)
-		f.mu.Unlock()
-		if longest && wait > promised && wait < promised+100*time.Millisecond {
-			f.trace("LATE: no leader for %v although %v of the members are healthy", wait, now)
+		if wait := time.Since(since); wait > latest && !late {
+			late = true
+			f.broken("no leader for %v although %v of the members are healthy: %s", wait, now, f.census())
 		}
 	}
 }
@@ -264,20 +266,57 @@ func (f *fleet) healthy() (now [voters]bool, majority bool) {
 	return now, majority
 }
 
-// fit: the process is up, its host awake, its disk good.
+// fit: the process is up, its host awake, its disk quick.
 func (d *daemon) fit() bool {
 	d.mu.Lock()
-	ails := d.proc == nil || d.sleeps != nil || d.frozen > 0 || d.full > 0
-	d.mu.Unlock()
-	return !ails
+	defer d.mu.Unlock()
+	return d.proc != nil && d.sleeps == nil && d.frozen == 0 && d.full == 0 && d.slow == 0
 }
 
-func (f *fleet) leads(among [voters]bool) bool {
-	for i, m := range f.members {
-		if p := m.running(); p != nil && among[i] {
-			if _, leads := p.node.Leading(); leads {
-				return true
+// writes: the disk takes entries, and be it slowly.
+func (d *daemon) writes() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.sleeps == nil && d.frozen == 0 && d.full == 0
+}
+
+// census is what the members know of themselves.
+func (f *fleet) census() string {
+	var b strings.Builder
+	for _, m := range f.members {
+		p := m.running()
+		if p == nil {
+			fmt.Fprintf(&b, "\n%s is down", m.name)
+			continue
+		}
+		h := p.node.Health()
+		fmt.Fprintf(&b, "\n%s: %s of term %d, log %d, commit %d, follows %q, contact %v, unfit %q, asleep %v, disk frozen %d full %d, reaches",
+			m.name, h.Part, h.Term, h.LastIndex, h.CommitIndex, h.Leader, h.Contact, h.Unfit, f.asleep(m.i), m.frozen, m.full)
+		for _, o := range f.members {
+			if o != m && f.reaches(m.i, o.i) {
+				fmt.Fprintf(&b, " %s", o.name)
 			}
+		}
+	}
+	return b.String()
+}
+
+// leads says whether some member leads that can: its disk takes entries, and
+// it speaks with a majority.
+func (f *fleet) leads() bool {
+	for _, m := range f.members {
+		p := m.running()
+		if p == nil || !m.writes() {
+			continue
+		}
+		met := 0
+		for _, o := range f.members {
+			if o.running() != nil && f.reaches(m.i, o.i) && f.reaches(o.i, m.i) {
+				met++
+			}
+		}
+		if _, leads := p.node.Leading(); leads && met > voters/2 {
+			return true
 		}
 	}
 	return false

@@ -30,8 +30,8 @@ type daemon struct {
 	dir   string            // of the executor's journal
 	clock clock
 
-	life sync.Mutex // one start or stop at a time
-	down int        // faults under way that keep the process down
+	life chan struct{} // one start or stop at a time; no mutex, for virtual time passes meanwhile
+	down int           // faults under way that keep the process down
 
 	mu      sync.Mutex
 	rng     *rand.Rand
@@ -41,6 +41,8 @@ type daemon struct {
 	libvirt int           // faults under way that keep libvirt from answering
 	frozen  int           // faults under way that freeze the disk
 	full    int           // faults under way that fill it
+	slow    int           // faults under way that slow it down
+	dying   bool          // the process ends: what it was writing gets through
 }
 
 // process is a run of a daemon.
@@ -128,8 +130,8 @@ func (d *daemon) dawdle(ctx context.Context, most time.Duration) error {
 
 // start ends a fault that keeps the process down.
 func (d *daemon) start() {
-	d.life.Lock()
-	defer d.life.Unlock()
+	d.life <- struct{}{}
+	defer func() { <-d.life }()
 	if d.down = max(d.down-1, 0); d.down == 0 {
 		d.run()
 	}
@@ -170,8 +172,8 @@ func (d *daemon) run() {
 
 // stop ends the process in good order.
 func (d *daemon) stop() {
-	d.life.Lock()
-	defer d.life.Unlock()
+	d.life <- struct{}{}
+	defer func() { <-d.life }()
 	d.down++
 	d.halt()
 }
@@ -186,12 +188,11 @@ func (d *daemon) halt() {
 	p.end()
 	p.work.Wait()
 	if p.node != nil {
+		d.dies(true)
 		if err := p.node.Close(); err != nil {
-			d.f.trace("close %s: %v", d.name, err)
-			d.cure()
-			time.Sleep(5 * time.Second)
-			d.ail()
+			d.f.t.Errorf("seed %d at %v: close %s: %v", d.f.seed, d.f.age(), d.name, err)
 		}
+		d.dies(false)
 	}
 	d.mu.Lock()
 	d.proc = nil
@@ -201,50 +202,45 @@ func (d *daemon) halt() {
 
 // kill ends the process of which nobody hears: its host is cut off first.
 func (d *daemon) kill() {
-	d.life.Lock()
-	defer d.life.Unlock()
+	d.life <- struct{}{}
+	defer func() { <-d.life }()
 	d.down++
 	d.f.isolate(d.i, +1)
-	d.cure()
 	d.halt()
-	d.ail()
 	d.f.isolate(d.i, -1)
 }
 
-// cure lets the disk answer, ail lets it do as its faults have it.
-func (d *daemon) cure() {
-	if d.mem != nil {
-		d.mem.Thaw()
-		d.mem.Fill(false)
-	}
+// dies lets what a process was writing when it ended be written then, and not
+// later.
+func (d *daemon) dies(yes bool) {
+	d.mu.Lock()
+	d.dying = yes
+	d.mu.Unlock()
+	d.ail()
 }
 
+// ail lets the disk do as its faults have it.
 func (d *daemon) ail() {
 	if d.mem == nil {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.mem.Fill(d.full > 0)
-	if d.frozen > 0 {
+	d.mem.Fill(d.full > 0 && !d.dying)
+	d.mem.Slow(time.Duration(min(d.slow, 1)) * 200 * time.Millisecond)
+	if d.frozen > 0 && !d.dying {
 		d.mem.Freeze()
 	} else {
 		d.mem.Thaw()
 	}
 }
 
-// freeze adds to the faults that freeze the disk, or takes one away; fill does
-// so for those that fill it.
-func (d *daemon) freeze(n int) {
+// harm changes how many faults harm the disk.
+func (d *daemon) harm(frozen, full, slow int) {
 	d.mu.Lock()
-	d.frozen += n
-	d.mu.Unlock()
-	d.ail()
-}
-
-func (d *daemon) fill(n int) {
-	d.mu.Lock()
-	d.full += n
+	d.frozen += frozen
+	d.full += full
+	d.slow += slow
 	d.mu.Unlock()
 	d.ail()
 }
@@ -255,7 +251,7 @@ func (d *daemon) suspend() {
 	d.mu.Lock()
 	d.sleeps = make(chan struct{})
 	d.mu.Unlock()
-	d.freeze(+1)
+	d.harm(+1, 0, 0)
 	d.f.connect()
 }
 
@@ -264,7 +260,7 @@ func (d *daemon) resume() {
 	close(d.sleeps)
 	d.sleeps = nil
 	d.mu.Unlock()
-	d.freeze(-1)
+	d.harm(-1, 0, 0)
 	d.f.connect()
 }
 
