@@ -17,6 +17,7 @@ type blkCgroup struct {
 	id  uint64
 }
 
+// newBlkCgroup makes one for a process and puts it in.
 func newBlkCgroup(pid int) (*blkCgroup, error) {
 	root := "/sys/fs/cgroup/blkio"
 	if _, err := os.Stat(root + "/cgroup.procs"); err != nil {
@@ -31,7 +32,7 @@ func newBlkCgroup(pid int) (*blkCgroup, error) {
 			}
 		}
 	}
-	g := &blkCgroup{dir: filepath.Join(root, fmt.Sprint("evenkeel-bench-", os.Getpid()))}
+	g := &blkCgroup{dir: filepath.Join(root, fmt.Sprint("evenkeel-bench-", pid))}
 	if err := os.Mkdir(g.dir, 0o755); err != nil {
 		return nil, err
 	}
