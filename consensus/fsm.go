@@ -66,12 +66,13 @@ func (f *fsm) transition(l *raft.Log) (a Applied, err error) {
 		return a, err
 	}
 	m := cluster.Meta{Index: l.Index, Term: l.Term}
-	state, err := f.current().Apply(m, c)
+	before := f.current()
+	state, err := before.Apply(m, c)
 	refusal := cluster.RefusalOf(err)
 	if err != nil && refusal == nil {
 		return a, err
 	}
-	return Applied{Meta: m, Data: l.Data, Command: c, State: state, Refusal: refusal}, nil
+	return Applied{Meta: m, Before: before.Index, Data: l.Data, Command: c, State: state, Refusal: refusal}, nil
 }
 
 // Snapshot implements raft.FSM. A halted replica makes none: its log must
