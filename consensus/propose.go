@@ -63,7 +63,7 @@ func (n *Node) stamp(c cluster.Command) ([]byte, error) {
 		// In the log it would stop every replica.
 		return nil, fmt.Errorf("%w: %s needs feature level %d, the cluster is at %d: %w", ErrInvalid, c.Kind(), c.Level, state.Level, cluster.ErrFeatureLevel)
 	}
-	if _, sequenced := c.Body.(cluster.Snapshots); c.ID == "" && !sequenced {
+	if c.ID == "" && !c.Sequenced() {
 		c.ID = uuid.NewString()
 	}
 	c.At = cluster.TimeOf(n.cfg.Clock())

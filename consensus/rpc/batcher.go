@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"sync"
@@ -23,8 +22,8 @@ type Batcher struct {
 	log  *slog.Logger
 
 	mu      sync.Mutex
-	pending map[string]sized // newest of each host
-	order   []string         // hosts with something pending, longest waiting first
+	pending map[string]cluster.Digest // newest of each host
+	order   []string                  // hosts with something pending, longest waiting first
 }
 
 // proposer is what the Batcher needs of a Node.
@@ -33,49 +32,71 @@ type proposer interface {
 	State() (cluster.State, uint64)
 }
 
-type sized struct {
-	snapshot cluster.Snapshot
-	bytes    int // as it will stand in the entry, nearly
-}
-
 // Bounds of an entry of snapshots in bytes. One snapshot alone may be larger.
 const (
 	batchBytes     = 1 << 20
 	batchBytesLive = 64 << 10 // while a move is live
+	entryBytes     = 512      // of them at most around the digests
+	lengthBytes    = 3        // before each digest
 )
 
 // NewBatcher makes a Batcher; Run it while the node leads.
 func NewBatcher(node proposer, tick time.Duration, log *slog.Logger) *Batcher {
-	return &Batcher{node: node, tick: tick, log: log, pending: make(map[string]sized)}
+	return &Batcher{node: node, tick: tick, log: log, pending: make(map[string]cluster.Digest)}
 }
 
 // Put takes a host's snapshot; the next entry carries it, unless a newer one
 // of that host comes first.
 func (b *Batcher) Put(s cluster.Snapshot) error {
-	data, err := json.Marshal(s)
+	d, err := cluster.NewDigest(s)
 	if err != nil {
 		return err
 	}
+	return b.PutDigest(d)
+}
+
+// PutDigest takes a host's snapshot as its agent wrote it; the bytes go to the
+// log as they are.
+func (b *Batcher) PutDigest(d cluster.Digest) error {
+	host := d.Snapshot().Host
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	old, waiting := b.pending[s.Host]
+	old, waiting := b.pending[host]
 	if waiting {
-		s = supersede(old.snapshot, s)
+		var err error
+		if d, err = replace(old, d); err != nil {
+			return err
+		}
 	} else {
-		b.order = append(b.order, s.Host)
+		b.order = append(b.order, host)
 	}
-	b.pending[s.Host] = sized{s, len(data)}
+	b.pending[host] = d
 	return nil
+}
+
+// replace is supersede for digests. One is written anew only if it takes over
+// an inventory.
+func replace(old, d cluster.Digest) (cluster.Digest, error) {
+	before, after := old.Snapshot(), d.Snapshot()
+	out := supersede(before, after)
+	switch {
+	case out.Sequence == before.Sequence && out.Incarnation == before.Incarnation:
+		return old, nil
+	case out.Inventory == after.Inventory:
+		return d, nil
+	}
+	return cluster.NewDigest(out)
 }
 
 // supersede replaces a snapshot that nobody has taken yet by a newer one of
 // the same host. The inventory that the old one carried must not be lost with
-// it, if the new figures still refer to that.
+// it, if the new figures still refer to that and stand alone.
 func supersede(old, snap cluster.Snapshot) cluster.Snapshot {
-	if snap.Incarnation == old.Incarnation && snap.Sequence < old.Sequence {
+	if snap.Incarnation < old.Incarnation || snap.Incarnation == old.Incarnation && snap.Sequence <= old.Sequence {
 		return old
 	}
-	if snap.Inventory == nil && old.Inventory != nil && snap.Incarnation == old.Incarnation && snap.Load.Inventory == old.Inventory.Revision {
+	same := snap.Incarnation == old.Incarnation && old.Inventory != nil && snap.Load.Inventory == old.Inventory.Revision
+	if same && snap.Inventory == nil && snap.Base == 0 {
 		snap.Inventory = old.Inventory
 	}
 	return snap
@@ -104,7 +125,7 @@ func (b *Batcher) flush(ctx context.Context) {
 	for left > 0 && ctx.Err() == nil {
 		batch := b.take(left)
 		left -= len(batch)
-		_, err := b.node.Propose(ctx, cluster.Command{Body: cluster.Snapshots{Batch: batch}})
+		_, err := b.node.Propose(ctx, cluster.Command{Body: cluster.Digests{Batch: batch}})
 		if err != nil && ctx.Err() == nil {
 			// Newer snapshots are on their way: these are not worth another try.
 			b.log.Warn("load snapshots were not committed", "hosts", len(batch), "err", err)
@@ -117,22 +138,23 @@ func (b *Batcher) flush(ctx context.Context) {
 
 // take removes the longest waiting snapshots that fit into one entry, at most
 // n and at least one.
-func (b *Batcher) take(n int) []cluster.Snapshot {
+func (b *Batcher) take(n int) []cluster.Digest {
 	limit := batchBytes
 	if state, _ := b.node.State(); b.urgent(state) {
 		limit = batchBytesLive
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var batch []cluster.Snapshot
+	var batch []cluster.Digest
 	bytes := 0
 	for _, host := range b.order[:min(n, len(b.order))] {
-		s := b.pending[host]
-		if len(batch) > 0 && bytes+s.bytes > limit {
+		d := b.pending[host]
+		size := len(d.Bytes()) + lengthBytes
+		if len(batch) > 0 && entryBytes+bytes+size > limit {
 			break
 		}
-		bytes += s.bytes
-		batch = append(batch, s.snapshot)
+		bytes += size
+		batch = append(batch, d)
 		delete(b.pending, host)
 	}
 	b.order = append([]string(nil), b.order[len(batch):]...)

@@ -27,6 +27,9 @@ func (u *Uplink) Propose(ctx context.Context, c cluster.Command) (index uint64, 
 	if c.ID == "" {
 		c.ID = uuid.NewString()
 	}
+	if c.Sequenced() {
+		return 0, fmt.Errorf("%w: %s is no command of agents: they publish", consensus.ErrInvalid, c.Kind())
+	}
 	req := &proposeRequest{}
 	if req.Command, err = cluster.EncodeCommand(c); err != nil {
 		return 0, fmt.Errorf("%w: %w", consensus.ErrInvalid, err)

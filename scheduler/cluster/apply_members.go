@@ -51,7 +51,7 @@ func (s *State) hostOf(m, old Member) {
 	case !known:
 		h = Host{ID: m.ID}
 	case m.Incarnation != old.Incarnation:
-		h.Seq, h.Beats, h.Excess, h.ExcessSince = 0, nil, 0, 0
+		h.Seq, h.DetailsSeq, h.Beats, h.Excess, h.ExcessSince = 0, 0, nil, 0, 0
 	}
 	s.hosts = s.hosts.set(m.ID, h)
 }
@@ -121,7 +121,9 @@ func (b Snapshots) apply(s *State, _ Meta, _ *Command) error {
 	return nil
 }
 
-func (s *State) take(snap *Snapshot) error {
+func (s *State) take(given *Snapshot) error {
+	whole := *given // amend completes it; the command stays as it is
+	snap := &whole
 	if err := snap.check(); err != nil {
 		return err
 	}
@@ -142,6 +144,9 @@ func (s *State) take(snap *Snapshot) error {
 	if snap.Inventory == nil && snap.Load.Inventory != host.Inventory.Revision ||
 		snap.Inventory != nil && snap.Load.Inventory != snap.Inventory.Revision {
 		return refuse(CodeUnknownInventory, "host %s: figures refer to inventory %d", member.Name, snap.Load.Inventory)
+	}
+	if err := snap.amend(&host, member.Name); err != nil {
+		return err
 	}
 	if snap.Inventory != nil {
 		s.place(host.ID, host.Inventory.VMs, snap.Inventory.VMs)

@@ -48,7 +48,11 @@ var bodies = func() map[string]reflect.Type {
 		Freeze{},
 		SetSettings{},
 		RaiseLevel{},
-		AddToken{}, UseToken{}, RemoveMember{}, TakeLock{}, GiveLock{},
+		AddToken{},
+		UseToken{},
+		RemoveMember{},
+		TakeLock{},
+		GiveLock{},
 	} {
 		m[b.kind()] = reflect.TypeOf(b)
 	}
@@ -83,11 +87,10 @@ func EncodeCommand(c Command) ([]byte, error) {
 	if c.Body == nil {
 		return nil, errors.New("encode command: no body")
 	}
-	body, err := json.Marshal(c.Body)
-	if err != nil {
-		return nil, fmt.Errorf("encode command %s: %w", c.Body.kind(), err)
+	out, isBinary, err := encodeBinary(c)
+	if !isBinary {
+		out, err = encodeJSON(c)
 	}
-	out, err := json.Marshal(envelope{c.Level, c.Body.kind(), c.ID, c.Actor, c.At, body})
 	if err != nil {
 		return nil, fmt.Errorf("encode command %s: %w", c.Body.kind(), err)
 	}
@@ -97,12 +100,23 @@ func EncodeCommand(c Command) ([]byte, error) {
 	return out, nil
 }
 
+func encodeJSON(c Command) ([]byte, error) {
+	body, err := json.Marshal(c.Body)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(envelope{c.Level, c.Body.kind(), c.ID, c.Actor, c.At, body})
+}
+
 // DecodeCommand reads what EncodeCommand wrote. A command of a higher feature
 // level is ErrFeatureLevel even where this binary cannot read its body; so is
 // an unknown kind.
 func DecodeCommand(data []byte) (Command, error) {
 	if len(data) > MaxCommandBytes {
 		return Command{}, fmt.Errorf("decode command: %d bytes, at most %d", len(data), MaxCommandBytes)
+	}
+	if len(data) > 0 && data[0] > 0 && data[0] <= lastEntryFormat {
+		return decodeDigests(data)
 	}
 	var e envelope
 	if err := json.Unmarshal(data, &e); err != nil {
@@ -111,6 +125,9 @@ func DecodeCommand(data []byte) (Command, error) {
 	typ, known := bodies[e.Kind]
 	if e.Level > CurrentLevel || !known {
 		return Command{}, fmt.Errorf("decode command %.40q of level %d: %w", e.Kind, e.Level, ErrFeatureLevel)
+	}
+	if e.Kind == (Snapshots{}).kind() {
+		return Command{}, fmt.Errorf("decode command %s: %w", e.Kind, errSnapshotsInJSON)
 	}
 	body := reflect.New(typ)
 	if err := strict(e.Body, body.Interface()); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -29,7 +30,7 @@ func samples() []Body {
 	snapshot.Load.Contention, snapshot.Load.ContentionMax, snapshot.Load.Cost, snapshot.Load.Interrupts = 700_000, 700_000, 12, 7
 	snapshot.Load.Pressure = &Pressure{1, 2, 3, 4, 5}
 	snapshot.Load.VMs[0].Settling, snapshot.Load.VMs[0].Poller = true, true
-	snapshot.Details = &Details{10 * time.Second, 15 * time.Second, 1, []Detail{fullDetail()}}
+	snapshot.Details = &Details{Window: 10 * time.Second, Vitals: 15 * time.Second, Inventory: 1, VMs: []Detail{fullDetail()}}
 	snapshot.Inventory.VMs[0].Incoming, snapshot.Inventory.VMs[0].Migrating, snapshot.Inventory.VMs[0].Persistent = true, true, true
 	member := testHost(hv1)
 	member.Processor = &Processor{"Xeon", 1, 2100}
@@ -93,6 +94,9 @@ func TestCommandBytes(t *testing.T) {
 			t.Errorf("%s does not survive encoding: %s", c.Kind(), diff)
 		}
 		kinds[c.Kind()] = true
+		if data[0] != '{' {
+			data = dump(t, data)
+		}
 		out.Write(append(data, '\n'))
 	}
 	for kind := range bodies {
@@ -114,6 +118,52 @@ func TestCommandBytes(t *testing.T) {
 	}
 }
 
+// dump tells the bytes of an entry of one snapshot part by part.
+func dump(t *testing.T, data []byte) []byte {
+	t.Helper()
+	r := &reader{data: data, what: "dump"}
+	var out bytes.Buffer
+	from := 0
+	part := func(name string) {
+		fmt.Fprintf(&out, "snapshots %-22s %x\n", name, data[from:r.off])
+		from = r.off
+	}
+	r.byte()
+	part("format")
+	r.uint()
+	part("level")
+	r.num(wireMillisecond)
+	part("time")
+	r.byte()
+	r.text(maxActorID, "id")
+	r.text(maxName, "name")
+	part("actor")
+	r.text(maxActorID, "id")
+	part("id")
+	r.uint()
+	part("digests")
+	r.uint()
+	part("digest: bytes")
+	r.byte()
+	flags := r.byte()
+	part("digest: format, flags")
+	r.id()
+	part("digest: host")
+	r.uint()
+	r.uint()
+	part("digest: start, number")
+	r.load(flags&digestPressure != 0, nil)
+	part("digest: figures, VMs")
+	r.details()
+	part("digest: details")
+	r.inventory()
+	part("digest: inventory")
+	if err := r.end(); err != nil {
+		t.Fatal(err)
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+}
+
 func TestDecodeCommandRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		data  string
@@ -121,6 +171,10 @@ func TestDecodeCommandRefuses(t *testing.T) {
 	}{
 		"nothing":         {"", false},
 		"no JSON":         {"\x00\x01", false},
+		"figures in JSON": {`{"level":1,"kind":"snapshots","body":{"batch":[]}}`, false},
+		"later format":    {"\x02\x01", true},
+		"format, higher":  {"\x01\x02", true},
+		"format, alone":   {"\x01", false},
 		"no kind":         {`{"level":1,"body":{}}`, true},
 		"unknown kind":    {`{"level":1,"kind":"teleport","body":{}}`, true},
 		"higher level":    {`{"level":2,"kind":"resume","body":{}}`, true},

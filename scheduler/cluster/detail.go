@@ -13,7 +13,10 @@ type Details struct {
 	Window    time.Duration `json:"window"`    // that waits and culprits speak of
 	Vitals    time.Duration `json:"vitals"`    // that block, memory and network speak of; 0: there are none yet
 	Inventory uint64        `json:"inventory"` // revision that the slots refer to
-	VMs       []Detail      `json:"vms"`       // sorted by slot
+	// Base is the sequence of the snapshot that brought the details which these
+	// amend: a VM that is not listed keeps them. 0: these are whole.
+	Base uint64   `json:"base,omitempty"`
+	VMs  []Detail `json:"vms"` // sorted by slot
 }
 
 // Detail is one VM's: why it waits, behind whom, and what its disks, memory

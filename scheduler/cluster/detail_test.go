@@ -72,7 +72,9 @@ func TestDetailsThatCannotBe(t *testing.T) {
 	}
 }
 
-func detailsOf(vms ...Detail) *Details { return &Details{9 * time.Second, 10 * time.Second, 1, vms} }
+func detailsOf(vms ...Detail) *Details {
+	return &Details{Window: 9 * time.Second, Vitals: 10 * time.Second, Inventory: 1, VMs: vms}
+}
 
 // Details are kept until the host sends newer ones, and are believed only of
 // the VMs that they were measured on.

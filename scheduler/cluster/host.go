@@ -14,6 +14,9 @@ type Host struct {
 	// newest beat.
 	Details   *Details `json:"details,omitempty"`
 	DetailsAt Time     `json:"details_at,omitempty"`
+	// DetailsSeq is the sequence of the snapshot that brought them, 0 if it was
+	// an earlier start's: later ones may amend them.
+	DetailsSeq uint64 `json:"details_seq,omitempty"`
 
 	// Excess accumulates while the host suffers above the enter threshold; see
 	// [Settings.excess]. It is what "sustained" means, it survives a change of
@@ -78,7 +81,7 @@ func (h *Host) accept(snap *Snapshot, now Time, set Settings) {
 	}
 	h.Beats = append(beats, Beat{At: now, Load: snap.Load})
 	if snap.Details != nil {
-		h.Details, h.DetailsAt = snap.Details, now
+		h.Details, h.DetailsAt, h.DetailsSeq = snap.Details, now, snap.Sequence
 	}
 	h.Seq = snap.Sequence
 	h.accumulate(now, dt, set)

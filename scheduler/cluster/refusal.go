@@ -47,6 +47,7 @@ const (
 	CodeNotYours         Code = "NOT_YOURS"         // the sender may not command this
 	CodeUnknownMove      Code = "UNKNOWN_MOVE"      // no such move
 	CodeStaleSequence    Code = "STALE_SEQUENCE"    // an older or repeated snapshot
+	CodeStaleBase        Code = "STALE_BASE"        // a snapshot amends one that is not the newest committed
 	CodeStaleIncarnation Code = "STALE_INCARNATION" // sent by an earlier start of the daemon
 	CodeUnknownInventory Code = "UNKNOWN_INVENTORY" // figures refer to an inventory that was not committed
 	CodeAbsurdFigure     Code = "ABSURD_FIGURE"     // negative, huge or contradictory input

@@ -12,12 +12,15 @@ import (
 // VMs travel by slot; the inventory that gives the slots their meaning rides
 // along when it changed.
 type Snapshot struct {
-	Host        string     `json:"host"` // member UUID
-	Incarnation uint64     `json:"incarnation"`
-	Sequence    uint64     `json:"sequence"`
-	Inventory   *Inventory `json:"inventory,omitempty"`
-	Load        Load       `json:"load"`
-	Details     *Details   `json:"details,omitempty"` // nil: as before
+	Host        string `json:"host"` // member UUID
+	Incarnation uint64 `json:"incarnation"`
+	Sequence    uint64 `json:"sequence"`
+	// Base is the sequence of the snapshot that this one amends: a VM that is not
+	// listed keeps its figures. 0: this one is whole.
+	Base      uint64     `json:"base,omitempty"`
+	Inventory *Inventory `json:"inventory,omitempty"`
+	Load      Load       `json:"load"`
+	Details   *Details   `json:"details,omitempty"` // nil: as before
 }
 
 // Inventory is the set of VMs with a QEMU process on a host.
@@ -133,7 +136,13 @@ type Load struct {
 
 // VMLoad is one VM's figures over the window.
 type VMLoad struct {
-	Slot     uint32   `json:"slot"`
+	Slot uint32 `json:"slot"`
+	// Settling says that the VM has booted or come a moment ago, and that its
+	// figures are no reason to move anything yet.
+	Settling bool `json:"settling,omitempty"`
+	// Poller says that its vCPUs never sleep because the guest polls: what they
+	// run is no demand for work.
+	Poller   bool     `json:"poller,omitempty"`
 	Run      MilliCPU `json:"run"`       // Σ run of the vCPU threads
 	Wait     MilliCPU `json:"wait"`      // Σ wait (runnable, not running) of the vCPU threads
 	Others   MilliCPU `json:"others"`    // Σ run of its other threads (emulator, workers)
@@ -144,12 +153,6 @@ type VMLoad struct {
 	// threads', not its quota's, not the way from a wake-up to an idle CPU.
 	Contention    Ratio `json:"contention"`
 	ContentionMax Ratio `json:"contention_max"` // the worst vCPU
-	// Settling says that the VM has booted or come a moment ago, and that its
-	// figures are no reason to move anything yet.
-	Settling bool `json:"settling,omitempty"`
-	// Poller says that its vCPUs never sleep because the guest polls: what they
-	// run is no demand for work.
-	Poller bool `json:"poller,omitempty"`
 	// Run-queue latency of the vCPU threads: quantiles over the window, 0 if no
 	// wait was seen or the source has no distribution.
 	P50  time.Duration `json:"p50,omitempty"`
