@@ -61,6 +61,7 @@ type Agent struct {
 	live      Live
 	relisted  chan struct{}
 	detailed  detailed
+	publisher cluster.Publisher // measure's alone
 }
 
 // detailed says which details were published last.
@@ -80,7 +81,7 @@ const (
 	relistEvery  = 5 * time.Second
 	// Details are much larger than figures, and less urgent.
 	hotDetails   = 5 * time.Second
-	quietDetails = 20 * time.Second
+	quietDetails = time.Minute
 )
 
 // New makes an agent; Run runs it.
@@ -260,7 +261,8 @@ func (a *Agent) measure(ctx context.Context) {
 		}
 		seq++
 		published = a.cfg.Uptime()
-		a.cfg.Uplink.Publish(a.snapshot(seq, hot))
+		snap, committed := a.snapshot(seq, hot)
+		a.cfg.Uplink.Publish(a.publisher.Next(snap, committed))
 	}
 }
 
@@ -337,8 +339,9 @@ func (a *Agent) hot() bool {
 	return len(a.view.Moves) > 0 || enter > 0 && l.Pain() >= enter
 }
 
-// snapshot is the newest window, with the inventory unless the State has it.
-func (a *Agent) snapshot(seq uint64, hot bool) cluster.Snapshot {
+// snapshot is the newest window, with the inventory unless the State has it,
+// and the sequence of the newest committed one.
+func (a *Agent) snapshot(seq uint64, hot bool) (s cluster.Snapshot, committed uint64) {
 	promise := quietPromise
 	if hot {
 		promise = hotPromise
@@ -346,7 +349,7 @@ func (a *Agent) snapshot(seq uint64, hot bool) cluster.Snapshot {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.refresh(promise)
-	s := cluster.Snapshot{Host: a.cfg.Member.ID, Incarnation: a.cfg.Member.Incarnation, Sequence: seq, Load: a.live.Load}
+	s = cluster.Snapshot{Host: a.cfg.Member.ID, Incarnation: a.cfg.Member.Incarnation, Sequence: seq, Load: a.live.Load}
 	if inv := a.register.now; inv.Revision != 0 && a.view.Inventory != inv.Revision {
 		s.Inventory = &inv
 	}
@@ -355,13 +358,16 @@ func (a *Agent) snapshot(seq uint64, hot bool) cluster.Snapshot {
 		every = hotDetails
 	}
 	now, revision := a.cfg.Uptime(), a.register.now.Revision
+	if !a.publisher.Known(a.view.Sequence) {
+		every = hotDetails // the last ones may be lost
+	}
 	if now-a.detailed.at >= every || a.detailed.inventory != revision {
 		if s.Details = a.window.details(&a.gathered, a.facts(promise)); s.Details != nil {
 			a.detailed = detailed{now, revision}
 			a.tellDirty(s.Details)
 		}
 	}
-	return s
+	return s, a.view.Sequence
 }
 
 // Counters are one VM's raw counters as of this moment.

@@ -1,9 +1,7 @@
 package rpc
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -107,14 +105,19 @@ func (s *Server) receive(ctx context.Context, stream *attachStream, control *htt
 			}
 			return err
 		}
-		if up.Snapshot == nil {
+		if len(up.digest) == 0 {
 			continue
 		}
-		if up.Snapshot.Host != id.MemberID {
-			s.log.Warn("an agent's stream ends", "agent", id.Name, "err", "it sent a snapshot in another host's name")
-			return connect.NewError(connect.CodePermissionDenied, fmt.Errorf("snapshot of host %.40q by %s", up.Snapshot.Host, id.MemberID))
+		d, err := cluster.ReadDigest(up.digest)
+		if err != nil {
+			s.log.Warn("an agent's stream ends", "agent", id.Name, "err", err)
+			return connect.NewError(connect.CodeInvalidArgument, err)
 		}
-		if err := now.batch.Put(*up.Snapshot); err != nil {
+		if host := d.Snapshot().Host; host != id.MemberID {
+			s.log.Warn("an agent's stream ends", "agent", id.Name, "err", "it sent a snapshot in another host's name")
+			return connect.NewError(connect.CodePermissionDenied, fmt.Errorf("snapshot of host %.40q by %s", host, id.MemberID))
+		}
+		if err := now.batch.PutDigest(d); err != nil {
 			return connect.NewError(connect.CodeInvalidArgument, err)
 		}
 	}
@@ -133,23 +136,23 @@ const (
 func (s *Server) pushViews(ctx context.Context, stream *attachStream, control *http.ResponseController, now *session, member string) error {
 	beat := time.NewTicker(viewBeat)
 	defer beat.Stop()
-	var sent []byte
+	var seen cluster.State
 	var told herald
 	for due := true; ; {
 		looked := time.Now()
 		changed := now.node.Changed()
 		state, _ := now.node.State()
-		view := state.ViewFor(member)
 		ticket := told.news(now.node, member)
-		if key := concern(view); due || ticket != nil || !bytes.Equal(key, sent) {
+		if due || ticket != nil || state.Concerns(seen, member) {
 			if err := control.SetWriteDeadline(looked.Add(sendTime)); err != nil {
 				return err
 			}
-			if err := stream.Send(&attachDown{view, ticket}); err != nil {
+			if err := stream.Send(&attachDown{state.ViewFor(member), ticket}); err != nil {
 				return err
 			}
-			sent, due = key, false
+			due = false
 		}
+		seen = state
 		select {
 		case <-changed:
 			sleep(ctx, viewGap-time.Since(looked))
@@ -159,14 +162,6 @@ func (s *Server) pushViews(ctx context.Context, stream *attachStream, control *h
 			return endOf(ctx)
 		}
 	}
-}
-
-// concern is the part of a view whose change an agent must hear of at once.
-// Indexes, times and acknowledgements go with the beat.
-func concern(v cluster.View) []byte {
-	v.Index, v.Now, v.Sequence = 0, 0, 0
-	key, _ := json.Marshal(v) // plain structs of the State
-	return key
 }
 
 // endOf is what the handler answers when its context ended.

@@ -111,7 +111,8 @@ func (c *Client) propose(ctx context.Context, addr string, req *proposeRequest) 
 }
 
 func (c *Client) attach(ctx context.Context, addr string) (*connect.BidiStreamForClientSimple[attachUp, attachDown], error) {
-	return connect.NewClient[attachUp, attachDown](c.http, "https://"+addr+procAttach, clientOptions()...).CallBidiStreamSimple(ctx)
+	opts := append(clientOptions(), connect.WithCodec(streamCodec{}))
+	return connect.NewClient[attachUp, attachDown](c.http, "https://"+addr+procAttach, opts...).CallBidiStreamSimple(ctx)
 }
 
 func call[Req, Res any](ctx context.Context, c *Client, addr, procedure string, req *Req) (*Res, error) {

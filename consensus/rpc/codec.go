@@ -38,11 +38,36 @@ func (c jsonCodec) Unmarshal(data []byte, v any) error {
 	return nil
 }
 
+// streamCodec is the language of agents' streams: digests up as they are, views
+// down as JSON.
+type streamCodec struct{ jsonCodec }
+
+// Name implements connect.Codec.
+func (streamCodec) Name() string { return "evenkeel" }
+
+// Marshal implements connect.Codec.
+func (c streamCodec) Marshal(v any) ([]byte, error) {
+	if up, ok := v.(*attachUp); ok {
+		return up.digest, nil
+	}
+	return c.jsonCodec.Marshal(v)
+}
+
+// Unmarshal implements connect.Codec. Connect uses its buffer again, so bytes
+// are copied.
+func (c streamCodec) Unmarshal(data []byte, v any) error {
+	if up, ok := v.(*attachUp); ok {
+		up.digest = bytes.Clone(data)
+		return nil
+	}
+	return c.jsonCodec.Unmarshal(data, v)
+}
+
 // Compression is switched off: a small frame could unfold to a large one, and
 // nothing here is large.
 func handlerOptions() []connect.HandlerOption {
 	return []connect.HandlerOption{
-		connect.WithCodec(jsonCodec{strict: true}), connect.WithCompression("gzip", nil, nil),
+		connect.WithCodec(jsonCodec{strict: true}), connect.WithCodec(streamCodec{jsonCodec{strict: true}}), connect.WithCompression("gzip", nil, nil),
 		connect.WithReadMaxBytes(maxUp), connect.WithSendMaxBytes(maxDown),
 	}
 }

@@ -63,12 +63,22 @@ func (u *Uplink) Publish(s cluster.Snapshot) {
 	}
 }
 
-func (u *Uplink) next() *cluster.Snapshot {
+// next writes down what is to be sent; a snapshot that has no form is dropped,
+// with nothing but a sign of life in its place.
+func (u *Uplink) next() *attachUp {
 	u.mu.Lock()
-	defer u.mu.Unlock()
 	s := u.pending
 	u.pending = nil
-	return s
+	u.mu.Unlock()
+	if s == nil {
+		return &attachUp{}
+	}
+	d, err := cluster.NewDigest(*s)
+	if err != nil {
+		u.log.Error("a load snapshot cannot be sent", "err", err)
+		return &attachUp{}
+	}
+	return &attachUp{d.Bytes()}
 }
 
 // Views yields the newest view of the State that the leader sent: at every
@@ -183,7 +193,7 @@ func (u *Uplink) send(ctx context.Context, s sender) error {
 	alive := time.NewTicker(keepAlive)
 	defer alive.Stop()
 	for {
-		if err := s.Send(&attachUp{u.next()}); err != nil {
+		if err := s.Send(u.next()); err != nil {
 			return err
 		}
 		select {

@@ -57,10 +57,9 @@ type (
 		Index uint64 `json:"index"`
 	}
 
-	// attachUp without a snapshot only says that the agent lives.
-	attachUp struct {
-		Snapshot *cluster.Snapshot `json:"snapshot,omitempty"`
-	}
+	// attachUp is a snapshot as [cluster.NewDigest] writes it; empty it only says
+	// that the agent lives. It travels as it is, see streamCodec.
+	attachUp   struct{ digest []byte }
 	attachDown struct {
 		View   cluster.View      `json:"view"`
 		Ticket *consensus.Ticket `json:"ticket,omitempty"` // if it is not the last one

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"reflect"
 	"slices"
 	"time"
 )
@@ -62,6 +63,84 @@ func (s State) ViewFor(member string) View {
 	if h, ok := s.hosts.get(member); ok {
 		v.Sequence, v.Inventory, v.Refused = h.Seq, h.Inventory.Revision, h.Refused
 	}
+	v.Moves, v.Peers = s.movesOf(member)
+	return v
+}
+
+// Concerns says whether what the member must hear of at once differs from an
+// earlier State: all of its view but index, time and acknowledgements, which
+// may go with the beat. A leader asks it of every agent at every entry, so it
+// compares before it computes, and most often finds only the host's record
+// changed.
+func (s State) Concerns(old State, member string) bool {
+	if s.Cluster != old.Cluster || s.Term != old.Term || s.Level != old.Level || s.Mode != old.Mode || s.Settings != old.Settings {
+		return true
+	}
+	return s.holdDiffers(old) || s.candidatesDiffer(old, member) || s.recordDiffers(old, member) || s.movesDiffer(old, member)
+}
+
+// holdDiffers compares what [State.Holding] is made of.
+func (s State) holdDiffers(old State) bool {
+	if s.Paused == old.Paused && s.Frozen == old.Frozen && s.TermSince == old.TermSince && s.holds() == old.holds() {
+		return false
+	}
+	a, b := s.Holding(), old.Holding()
+	return (a == nil) != (b == nil) || a != nil && *a != *b
+}
+
+// holds says which of the causes that pass with time are in force.
+func (s State) holds() [3]bool {
+	return [3]bool{s.Paused.Until > s.Now, s.Frozen.holds(s.Now), s.Now.Sub(s.TermSince) < s.Settings.WarmUp}
+}
+
+func (s State) candidatesDiffer(old State, member string) bool {
+	if s.decisions == old.decisions && s.candidatesStand() == old.candidatesStand() {
+		return false
+	}
+	return !slices.Equal(s.candidates(member), old.candidates(member))
+}
+
+// candidatesStand says whether the newest decision is young enough to matter.
+func (s State) candidatesStand() bool {
+	d, ok := s.decisions.get(s.LastDecision)
+	return ok && s.Now.Sub(d.LastAt) <= time.Minute
+}
+
+// recordDiffers compares what the State knows of the member itself.
+func (s State) recordDiffers(old State, member string) bool {
+	if s.members != old.members {
+		a, _ := s.members.get(member)
+		b, _ := old.members.get(member)
+		if a.Incarnation != b.Incarnation {
+			return true
+		}
+	}
+	if s.hosts == old.hosts {
+		return false
+	}
+	a, _ := s.hosts.get(member)
+	b, _ := old.hosts.get(member)
+	if a.Inventory.Revision != b.Inventory.Revision || (a.Refused == nil) != (b.Refused == nil) {
+		return true
+	}
+	return a.Refused != nil && *a.Refused != *b.Refused
+}
+
+// movesDiffer compares the live moves of the member and their other ends.
+func (s State) movesDiffer(old State, member string) bool {
+	if s.moves == old.moves && s.live == old.live && s.members == old.members {
+		return false
+	}
+	if s.live.len() == 0 && old.live.len() == 0 {
+		return false
+	}
+	moves, peers := s.movesOf(member)
+	oldMoves, oldPeers := old.movesOf(member)
+	return !reflect.DeepEqual(moves, oldMoves) || !reflect.DeepEqual(peers, oldPeers)
+}
+
+// movesOf lists the live moves that a member is an end of, and the other ends.
+func (s State) movesOf(member string) (moves []Move, peers []Member) {
 	for m := range s.Live() {
 		other := m.Target
 		if m.Target == member {
@@ -69,12 +148,12 @@ func (s State) ViewFor(member string) View {
 		} else if m.Source != member {
 			continue
 		}
-		v.Moves = append(v.Moves, m)
+		moves = append(moves, m)
 		if p, ok := s.members.get(other); ok {
-			v.Peers = append(v.Peers, p)
+			peers = append(peers, p)
 		}
 	}
-	return v
+	return moves, peers
 }
 
 // Peer finds the other end of a move.
