@@ -209,7 +209,7 @@ func (l *memoryLine) connect(to raft.ServerAddress, peer *memoryLine, requests, 
 		l.Disconnect(to) // ends its pipelines too
 	}
 	if requests && peer != nil {
-		l.InmemTransport.Connect(to, peer.InmemTransport)
+		l.Connect(to, peer.InmemTransport)
 	}
 }
 

@@ -157,7 +157,7 @@ func (f *fleet) chaos(play time.Duration) {
 		if rng.IntN(4) == 0 {
 			f.truth.stir()
 		}
-		if rng.IntN(6) == 0 {
+		if rng.IntN(6) == 0 && !f.alone {
 			f.meddle(rng)
 		}
 	}

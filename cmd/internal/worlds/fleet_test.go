@@ -50,6 +50,7 @@ type fleet struct {
 	t       *testing.T
 	seed    uint64
 	wild    bool // uplinks lose and repeat
+	alone   bool // no operator but the test's
 	began   time.Time
 	daemons []*daemon // the first two are hypervisors that vote; the witness is the last
 	members []*daemon // those that vote
@@ -178,7 +179,7 @@ func (f *fleet) report() string {
 	for _, k := range slices.Sorted(maps.Keys(f.counts)) {
 		fmt.Fprintf(&b, "%s %d, ", k, f.counts[k])
 	}
-	fmt.Fprintf(&b, "at most %d migrations at once", f.most)
+	fmt.Fprintf(&b, "%d acknowledgements, at most %d migrations at once", f.laws.acknowledgements(), f.most)
 	return b.String()
 }
 

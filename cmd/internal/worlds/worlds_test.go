@@ -134,4 +134,7 @@ func (f *fleet) happened() {
 			f.t.Errorf("seed %d: %q happened %d times, at least %d are needed to prove anything", f.seed, what, n, least)
 		}
 	}
+	if n := f.laws.acknowledgements(); n < 300 {
+		f.t.Errorf("seed %d: %d commands were acknowledged, at least 300 are needed to prove anything", f.seed, n)
+	}
 }
