@@ -59,9 +59,9 @@ func (n *Node) stamp(c cluster.Command) ([]byte, error) {
 	if c.Level == 0 {
 		c.Level = state.Level
 	}
-	if c.Level > min(state.Level, cluster.CurrentLevel) {
+	if need := max(c.Level, c.Needs()); need > min(state.Level, cluster.CurrentLevel) {
 		// In the log it would stop every replica.
-		return nil, fmt.Errorf("%w: %s needs feature level %d, the cluster is at %d: %w", ErrInvalid, c.Kind(), c.Level, state.Level, cluster.ErrFeatureLevel)
+		return nil, fmt.Errorf("%w: %s needs feature level %d, the cluster is at %d: %w", ErrInvalid, c.Kind(), need, state.Level, cluster.ErrFeatureLevel)
 	}
 	if c.ID == "" && !c.Sequenced() {
 		c.ID = uuid.NewString()

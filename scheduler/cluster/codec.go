@@ -56,6 +56,9 @@ var bodies = func() map[string]reflect.Type {
 	} {
 		m[b.kind()] = reflect.TypeOf(b)
 	}
+	for _, b := range laterBodies {
+		m[b.kind()] = reflect.TypeOf(b)
+	}
 	return m
 }()
 
@@ -78,7 +81,8 @@ func (c Command) OperatorMay() bool {
 	case Cancel, Resolve, SetMode, Pause, Resume, SetSettings, RaiseLevel, AddToken, RemoveMember, TakeLock, GiveLock:
 		return true
 	}
-	return false
+	l, ok := c.Body.(later)
+	return ok && l.operators()
 }
 
 // EncodeCommand gives the command's bytes in the log; equal commands have
@@ -149,91 +153,4 @@ func strict(data []byte, into any) error {
 		return errors.New("data after the body")
 	}
 	return nil
-}
-
-// stateFile is a State at rest.
-type stateFile struct {
-	Format    int          `json:"format"`
-	Header    header       `json:"header"`
-	Members   []Member     `json:"members"`
-	Hosts     []Host       `json:"hosts"`
-	Places    []placeEntry `json:"places"`
-	Moves     []Move       `json:"moves"`
-	Decisions []Decision   `json:"decisions"`
-	Receipts  []recentID   `json:"receipts"`
-}
-
-type placeEntry struct {
-	VM string `json:"vm"`
-	Place
-}
-
-type recentID struct {
-	ID string `json:"id"`
-	receipt
-}
-
-// Encode writes the State; equal States have equal bytes.
-func (s State) Encode(w io.Writer) error {
-	f := stateFile{Format: 1, Header: s.header}
-	for _, m := range s.members.all() {
-		f.Members = append(f.Members, m)
-	}
-	for _, h := range s.hosts.all() {
-		f.Hosts = append(f.Hosts, h)
-	}
-	for vm, p := range s.places.all() {
-		f.Places = append(f.Places, placeEntry{vm, p})
-	}
-	for _, m := range s.moves.all() {
-		f.Moves = append(f.Moves, m)
-	}
-	for _, d := range s.decisions.all() {
-		f.Decisions = append(f.Decisions, d)
-	}
-	for _, id := range s.receipts.all() {
-		r, _ := s.recent.get(id)
-		f.Receipts = append(f.Receipts, recentID{id, r})
-	}
-	if err := json.NewEncoder(w).Encode(f); err != nil {
-		return fmt.Errorf("encode state: %w", err)
-	}
-	return nil
-}
-
-// DecodeState reads what Encode wrote.
-func DecodeState(r io.Reader) (State, error) {
-	var f stateFile
-	d := json.NewDecoder(r)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
-		return State{}, fmt.Errorf("decode state: %w", err)
-	}
-	if f.Format != 1 || f.Header.Level > CurrentLevel {
-		return State{}, fmt.Errorf("decode state: format %d, feature level %d: %w", f.Format, f.Header.Level, ErrFeatureLevel)
-	}
-	s := State{header: f.Header}
-	for _, m := range f.Members {
-		s.members = s.members.set(m.ID, m)
-	}
-	for _, h := range f.Hosts {
-		s.hosts = s.hosts.set(h.ID, h)
-	}
-	for _, p := range f.Places {
-		s.places = s.places.set(p.VM, p.Place)
-	}
-	for _, m := range f.Moves {
-		s.moves = s.moves.set(m.Seq, m)
-		if m.State.Live() {
-			s.live = s.live.set(m.VM, m.Seq)
-		}
-	}
-	for i, dec := range f.Decisions {
-		s.decisions = s.decisions.set(f.Header.LastDecision-uint64(len(f.Decisions)-1-i), dec)
-	}
-	for _, rec := range f.Receipts {
-		s.recent = s.recent.set(rec.ID, rec.receipt)
-		s.receipts = s.receipts.set(rec.Index, rec.ID)
-	}
-	return s, nil
 }

@@ -99,6 +99,9 @@ func TestCommandBytes(t *testing.T) {
 		}
 		out.Write(append(data, '\n'))
 	}
+	for _, body := range laterBodies {
+		kinds[body.kind()] = true // has its own golden bytes
+	}
 	for kind := range bodies {
 		if !kinds[kind] {
 			t.Errorf("no sample of %s", kind)
@@ -209,15 +212,23 @@ func TestEncodeCommandRefuses(t *testing.T) {
 }
 
 func TestDecodeStateRefuses(t *testing.T) {
-	for name, data := range map[string]string{
-		"nothing":       "",
-		"cut short":     `{"format":1,"header":{"cluster":"x"`,
-		"other format":  `{"format":2,"header":{}}`,
-		"higher level":  `{"format":1,"header":{"level":2}}`,
-		"unknown field": `{"format":1,"headers":{}}`,
+	head := func(json string) string { return "\x02" + string(rune(len(json))) + json }
+	for name, c := range map[string]struct {
+		data, word string
+	}{
+		"nothing":       {"", "cut short"},
+		"cut short":     {"\x02\x20{\"header\":", "32 bytes of head"},
+		"no JSON":       {head("{\"header\":"), "unexpected EOF"},
+		"form of old":   {`{"format":1,"header":{}}`, "format 123"},
+		"other format":  {"\x03", "format 3"},
+		"higher level":  {head(`{"header":{"level":2}}`) + "\x00\x00", "feature level 2"},
+		"unknown field": {head(`{"headers":{}}`), "headers"},
+		"no places":     {head(`{"header":{"level":1}}`), "cut short"},
+		"endless hosts": {head(`{"header":{"level":1}}`) + "\x00\xff\x7f", "hosts"},
+		"too much":      {head(`{"header":{"level":1}}`) + "\x00\x00\x00", "1 bytes too many"},
 	} {
-		if s, err := DecodeState(strings.NewReader(data)); err == nil {
-			t.Errorf("%s: decoded to %+v", name, s)
+		if s, err := DecodeState(strings.NewReader(c.data)); err == nil || !strings.Contains(err.Error(), c.word) {
+			t.Errorf("%s: decoded to %+v, %v; want an error with %q", name, s, err, c.word)
 		}
 	}
 }

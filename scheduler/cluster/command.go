@@ -33,9 +33,6 @@ type Body interface {
 	apply(s *State, m Meta, c *Command) error
 }
 
-// CurrentLevel is the highest feature level that this binary knows.
-const CurrentLevel uint32 = 1
-
 type (
 	// Announce tells of a member: at its start, and when its facts change.
 	Announce struct {

@@ -48,6 +48,8 @@ type header struct {
 
 	Accepted uint64 `json:"accepted"` // snapshots
 	Rejected uint64 `json:"rejected"` // snapshots refused
+
+	laterFields
 }
 
 // Paused is an operator's stop with an expiry.
@@ -101,8 +103,8 @@ func New(cluster string) State {
 // ErrFeatureLevel is no refusal: the replica must stop, and the State
 // returned is the old one.
 func (s State) Apply(m Meta, c Command) (State, error) {
-	if c.Level > CurrentLevel || c.Level > s.Level {
-		return s, fmt.Errorf("entry %d needs feature level %d, this replica has %d and the cluster is at %d: %w", m.Index, c.Level, CurrentLevel, s.Level, ErrFeatureLevel)
+	if need := c.required(); need > CurrentLevel || need > s.Level {
+		return s, fmt.Errorf("entry %d needs feature level %d, this replica has %d and the cluster is at %d: %w", m.Index, need, CurrentLevel, s.Level, ErrFeatureLevel)
 	}
 	s.advance(m, c.At)
 	if r, ok := s.recent.get(c.ID); ok && c.ID != "" {

@@ -1,0 +1,13 @@
+//go:build !evenkeel_next
+
+package cluster
+
+// CurrentLevel is the highest feature level that this binary knows.
+const CurrentLevel uint32 = 1
+
+// laterBodies are the commands that came after level 1.
+var laterBodies []Body
+
+// laterFields are the State's fields that came after level 1. They are left
+// out of its encoding until a command of their level has set them.
+type laterFields struct{}

@@ -1,0 +1,69 @@
+package cluster
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"testing"
+)
+
+// lived is a State in which much has happened, at feature level 1.
+func lived(t *testing.T) State {
+	w := newWorld(t)
+	w.done()
+	w.must(byOperator, Pause{w.s.Now.Add(60e9), "lunch"})
+	w.must(byOperator, Resume{"back"})
+	w.refuses(CodeUnknownMove, byOperator, Cancel{"m-99", "no such move"})
+	w.must(byLeader, Freeze{"silence", w.s.Now.Add(60e9)})
+	return w.s
+}
+
+// TestStateBytes holds the form of a State at rest: an FSM snapshot that an
+// older version wrote must be read for ever, and at level 1 a newer version
+// writes what the older ones read. The tests of the next version (see
+// level_next.go) read the same file.
+func TestStateBytes(t *testing.T) {
+	const golden = "testdata/state.golden"
+	got := encoded(t, lived(t))
+	if *update {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("the bytes of a State changed; other versions would read it differently:\n%s\nwant\n%s", got, want)
+	}
+	back, err := DecodeState(bytes.NewReader(want))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again := encoded(t, back); !bytes.Equal(again, want) {
+		t.Errorf("a State does not survive reading:\n%s\nwant\n%s", again, want)
+	}
+}
+
+// What came with this version's first level needs no more; what says that it
+// needs more is refused before it changes anything.
+func TestNeeds(t *testing.T) {
+	s := lived(t)
+	for _, body := range samples() {
+		if need := (Command{Body: body}).Needs(); need != 1 {
+			t.Errorf("%s needs level %d", body.kind(), need)
+		}
+	}
+	before := encoded(t, s)
+	after, err := s.Apply(Meta{s.Index + 1, s.Term}, Command{Level: 1, At: s.Now, Body: fromLater{}})
+	if !errors.Is(err, ErrFeatureLevel) || !bytes.Equal(before, encoded(t, after)) {
+		t.Errorf("a command of level 3 that claims to be of level 1: %v", err)
+	}
+}
+
+// fromLater is a command that no State of these tests is ready for.
+type fromLater struct{ Resume }
+
+func (fromLater) since() uint32   { return 3 }
+func (fromLater) operators() bool { return true }
