@@ -199,7 +199,8 @@ func TestBatcherBoundsEntries(t *testing.T) {
 // story of how it came to be.
 func liveState(t *testing.T) cluster.State {
 	t.Helper()
-	s, err := cluster.DecodeState(strings.NewReader(`{"format":1,"header":{"cluster":"c","level":1},"members":null,"hosts":null,"places":null,"moves":[{"id":"m-1","vm":"v","seq":1,"state":"running"}],"decisions":null,"receipts":null}`))
+	const head = `{"header":{"cluster":"c","level":1},"moves":[{"id":"m-1","vm":"v","seq":1,"state":"running"}]}`
+	s, err := cluster.DecodeState(strings.NewReader("\x02" + string(rune(len(head))) + head + "\x00\x00"))
 	if err != nil {
 		t.Fatal(err)
 	}

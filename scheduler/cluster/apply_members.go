@@ -150,6 +150,7 @@ func (s *State) take(given *Snapshot) error {
 	}
 	if snap.Inventory != nil {
 		s.place(host.ID, host.Inventory.VMs, snap.Inventory.VMs)
+		host.trend.regroup(host.Inventory.VMs, snap.Inventory.VMs, s.Now)
 		host.Inventory = *snap.Inventory
 	}
 	host.accept(snap, s.Now, s.Settings)

@@ -18,6 +18,8 @@ type Host struct {
 	// an earlier start's: later ones may amend them.
 	DetailsSeq uint64 `json:"details_seq,omitempty"`
 
+	trend trend // see Minutes
+
 	// Excess accumulates while the host suffers above the enter threshold; see
 	// [Settings.excess]. It is what "sustained" means, it survives a change of
 	// leader, and it falls to zero once the host is below the exit threshold.
@@ -84,6 +86,7 @@ func (h *Host) accept(snap *Snapshot, now Time, set Settings) {
 		h.Details, h.DetailsAt, h.DetailsSeq = snap.Details, now, snap.Sequence
 	}
 	h.Seq = snap.Sequence
+	h.trend.add(now, &snap.Load, dt)
 	h.accumulate(now, dt, set)
 }
 
