@@ -26,6 +26,8 @@ var (
 	ErrHalted = errors.New("this replica has stopped applying")
 	// ErrInUse: another process has the data directory.
 	ErrInUse = errors.New("another evenkeeld uses this data directory")
+	// ErrRevoked: this member was removed from the cluster, another one says.
+	ErrRevoked = errors.New("this member was removed from the cluster")
 	// ErrNotAdmitted: the leader does not take the member into the Raft group.
 	ErrNotAdmitted = errors.New("not admitted to the Raft group")
 )

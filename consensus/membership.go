@@ -23,6 +23,7 @@ type group struct {
 	ticket   *Ticket         // the newest that this member was given
 	invited  map[string]bool // by this member, while it leads
 	met      []string        // voters' addresses, as they were written down
+	expelled bool            // fellow voters say that this member was removed
 
 	admitting sync.Mutex // one change of the configuration at a time
 }
@@ -95,14 +96,16 @@ func (n *Node) followMembership() {
 			silent++
 		}
 		n.remember()
-		if n.Revoked(n.cfg.Member) {
+		if n.removed() {
 			n.wait(errRemoved)
 		} else if why := n.misplaced(); why != nil {
 			n.wait(n.seekPlace(why))
 		} else {
 			n.wait(nil)
 			if silent > 3 && n.named() {
-				n.attest(n.ask())
+				answers := n.ask()
+				n.attest(answers)
+				n.heed(answers)
 			}
 		}
 		select {

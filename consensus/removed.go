@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
@@ -31,4 +32,25 @@ func (n *Node) Revocations() []string {
 		out = append(out, t.Revoked...)
 	}
 	return out
+}
+
+// heed notes that a fellow voter calls this member removed. It was away when
+// that happened, and no log will ever tell it.
+func (n *Node) heed(answers map[string]answer) {
+	servers := n.seats()
+	for addr, a := range answers {
+		if _, known := servers.at(addr); known && errors.Is(a.err, ErrRevoked) {
+			n.group.mu.Lock()
+			n.group.expelled = true
+			n.group.mu.Unlock()
+		}
+	}
+}
+
+// removed says whether this member was removed, as far as it knows.
+func (n *Node) removed() bool {
+	n.group.mu.Lock()
+	expelled := n.group.expelled
+	n.group.mu.Unlock()
+	return expelled || n.Revoked(n.cfg.Member)
 }

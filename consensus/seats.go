@@ -68,6 +68,9 @@ func (n *Node) named() bool {
 	if _, ok := n.seats().of(n.cfg.Member); !ok {
 		return false
 	}
+	if n.removed() {
+		return false
+	}
 	t := n.group.held()
 	if t == nil || t.Seated || t.Invited {
 		return true

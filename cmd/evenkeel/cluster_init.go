@@ -69,13 +69,13 @@ func (f *founding) do(text string, step func() error) error {
 	return nil
 }
 
-func (f *founding) draft(id, address string) config.Draft {
-	return config.Draft{Role: f.role, Name: f.host.name, Zone: f.host.zone, Cluster: id, Peers: []string{peerOf(address)}, Address: f.host.address}
+func (f *founding) draft(id, peer string) config.Draft {
+	return config.Draft{Role: f.role, Name: f.host.name, Zone: f.host.zone, Cluster: id, Peers: []string{peer}, Address: f.host.address}
 }
 
 func (f *founding) run() (m membership, err error) {
 	id := uuid.NewString()
-	plan, err := f.draft(id, f.host.address).Plan(f.host.config)
+	plan, err := f.draft(id, peerOf(f.host.address)).Plan(f.host.config)
 	if err != nil {
 		return m, err
 	}
@@ -84,7 +84,7 @@ func (f *founding) run() (m membership, err error) {
 	if err != nil {
 		return m, err
 	}
-	if plan, err = f.draft(ca.ClusterID, f.host.address).Plan(f.host.config); err != nil {
+	if plan, err = f.draft(ca.ClusterID, plan.Config.Advertise.Cluster).Plan(f.host.config); err != nil {
 		return m, err
 	}
 	cfg := plan.Config
@@ -121,6 +121,9 @@ func (f *founding) authority(files hostFiles, id string) (*certs.CA, error) {
 	}
 	if _, has, err := files.certified(); has || err != nil {
 		return nil, exits{exitConfig, errors.Join(fmt.Errorf("this host has a certificate already (%s), made elsewhere: it belongs to a cluster, or is about to join one", files.cfg.TLS.Cert), err)}
+	}
+	if _, err := os.Stat(filepath.Join(files.raft(), "member.json")); !errors.Is(err, fs.ErrNotExist) {
+		return nil, exits{exitConfig, fmt.Errorf("%s holds a member's data and this host has no certificate; restore that, or move the folder away", files.raft())}
 	}
 	ca, err = certs.NewCA(id, time.Now(), 10*365*day)
 	if err != nil {

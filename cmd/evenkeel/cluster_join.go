@@ -95,7 +95,7 @@ func join(ctx context.Context, h thisHost, token rpc.Token) (m membership, err e
 		return m, nil
 	}
 	if _, err := os.Stat(filepath.Join(files.raft(), "member.json")); !errors.Is(err, fs.ErrNotExist) {
-		return m, exits{exitConfig, fmt.Errorf("%s holds another member's data (%w); move it away, or restore that member's certificate", files.raft(), errors.Join(err, fs.ErrExist))}
+		return m, exits{exitConfig, fmt.Errorf("%s holds another member's data; move it away, or restore that member's certificate", files.raft())}
 	}
 	m.Steps = []string{"make a key in " + cfg.TLS.Key, "ask for a certificate with token " + token.ID(), "write " + cfg.TLS.CA + " and " + cfg.TLS.Cert}
 	if text := plan.Changes(); text != "" {

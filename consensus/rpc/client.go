@@ -83,6 +83,9 @@ func (c *Client) dial(ctx context.Context, addr, protocol string) (*tls.Conn, cl
 // Peer asks the member at an address who it is and what it knows.
 func (c *Client) Peer(ctx context.Context, addr string) (consensus.PeerInfo, error) {
 	out, err := call[peerRequest, peerResponse](ctx, c, addr, procPeer, &peerRequest{})
+	if saysRevoked(err) {
+		return consensus.PeerInfo{}, fmt.Errorf("%s: %w", addr, consensus.ErrRevoked)
+	}
 	if err != nil {
 		return consensus.PeerInfo{}, err
 	}

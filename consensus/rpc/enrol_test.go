@@ -1,6 +1,7 @@
 package rpc_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/rand"
@@ -315,12 +316,23 @@ func TestRevokedMember(t *testing.T) {
 		}
 		for _, protocol := range []string{rpc.ProtocolAgent, rpc.ProtocolRaft} {
 			eventually(t, "refused", func() bool {
-				data, err := knock(t, d.addr, gone.badge, protocol, []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
-				return len(data) == 0 && !isTimeout(err)
+				data, err := knock(t, d.addr, gone.badge, protocol, []byte("GET / HTTP/1.1\r\n\r\n"))
+				return !bytes.Contains(data, []byte("HTTP")) && !isTimeout(err)
 			})
 		}
 		logged(t, d, "was removed from the cluster")
+		for _, procedure := range []string{"Peer", "Propose", "ReadIndex", "Join", "CAKey"} {
+			if status, answer := post(t, gone.badge, d.addr, "/evenkeel.agent.v1/"+procedure, "{}"); status != http.StatusForbidden || !strings.Contains(answer, "was removed") {
+				t.Errorf("%s: %d %s", procedure, status, answer)
+			}
+		}
 	}
+	// It was not there when it happened: a fellow voter tells it.
+	gone.close(t)
+	if err := gone.start(t); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it knows that it was removed", func() bool { return strings.Contains(gone.node.Health().Waiting, "was removed") })
 	goesOn(t, leader)
 }
 

@@ -1,7 +1,14 @@
 package rpc
 
 import (
+	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+	"golang.org/x/net/http2"
 
 	"github.com/evenkeel/evenkeel/consensus"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
@@ -10,9 +17,35 @@ import (
 // refuseRevoked is an error for a member that was removed: nobody speaks to it.
 func (s *Server) refuseRevoked(id cluster.Identity) error {
 	if node := s.node.Load(); node != nil && node.Revoked(id.MemberID) {
-		return fmt.Errorf("member %s (%s) was removed from the cluster", id.MemberID, id.Name)
+		return fmt.Errorf("%w: member %s (%s)", errRevoked, id.MemberID, id.Name)
 	}
 	return nil
+}
+
+var errRevoked = errors.New("was removed from the cluster")
+
+// headerRevoked tells a removed member what it is.
+const headerRevoked = "Ek-Revoked"
+
+// farewell answers whatever a removed member asks with that it was removed, for
+// a few seconds: else it would look for its cluster for ever, and its operator
+// for a broken network.
+func (s *Server) farewell(conn net.Conn) {
+	if conn.SetDeadline(time.Now().Add(s.cfg.Limits.Handshake)) != nil {
+		return
+	}
+	refuse := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := connect.NewError(connect.CodePermissionDenied, errRevoked)
+		err.Meta().Set(headerRevoked, "1")
+		_ = connect.NewErrorWriter(handlerOptions()...).Write(w, r, err) // it may have gone
+	})
+	s.http2.ServeConn(conn, &http2.ServeConnOpts{Context: s.ctx, Handler: refuse, BaseConfig: &http.Server{MaxHeaderBytes: 16 << 10}})
+}
+
+// saysRevoked says whether an answer was a farewell.
+func saysRevoked(err error) bool {
+	var e *connect.Error
+	return errors.As(err, &e) && e.Meta().Get(headerRevoked) != ""
 }
 
 // followRevocations cuts the connections of members that are removed, at once:

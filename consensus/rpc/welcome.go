@@ -20,6 +20,10 @@ func (s *Server) welcome(raw net.Conn) {
 	s.door.leave(raw)
 	if err != nil {
 		s.refuse(raw, id.Name, err)
+		if errors.Is(err, errRevoked) && conn.ConnectionState().NegotiatedProtocol == ProtocolAgent && s.agents.enter(id.MemberID, conn) {
+			s.farewell(conn)
+			s.agents.leave(id.MemberID, conn)
+		}
 		raw.Close()
 		return
 	}

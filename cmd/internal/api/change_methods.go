@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -129,5 +130,6 @@ func findMember(s cluster.State, host string) (cluster.Member, error) {
 	for _, m := range s.Members() {
 		known = append(known, m.Name)
 	}
+	slices.Sort(known)
 	return cluster.Member{}, notFound("no host %.80q; there are: %s", host, strings.Join(known, ", "))
 }
