@@ -16,11 +16,11 @@ type scale struct{ values []int64 }
 // The scales, and how far a figure may lie from its nearest value; figures
 // above the top become the top.
 //
-//	of CPU time  1 mCPU to 16,384 CPUs   1 mCPU or 3.1 %
+//	of CPU time  1 mCPU to 16,384 CPUs   1 mCPU or 3.3 %
 //	of ratios    1 ppm to 101 %          1 ppm or 2.5 %
 //	of latency   1 µs to 60 s            1 µs or 3.5 %
 var (
-	cpuScale     = newScale(1, 1000, int64(maxCPUs), 17)
+	cpuScale     = newScale(1, 1000, int64(maxCPUs), 16)
 	ratioScale   = newScale(1, int64(Whole), int64(Whole+Percent(1)), 21)
 	latencyScale = newScale(int64(time.Microsecond), 1000, 60_000_000, 15)
 )
@@ -39,6 +39,9 @@ func newScale(unit, anchor, top, k int64) *scale {
 	for v := anchor; v < top; {
 		v = min(v+max(1, v/k), top)
 		values = append(values, v)
+	}
+	if len(values) > 256 {
+		panic("a scale of more codes than a byte has") // at the start of every test and binary
 	}
 	for i := range values {
 		values[i] *= unit

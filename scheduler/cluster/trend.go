@@ -6,7 +6,7 @@ import (
 )
 
 // Minute is what a host and its VMs did in one minute, in the short form of
-// figures: CPU time within 3.1 %, ratios within 2.5 %.
+// figures: CPU time within 3.3 %, ratios within 2.5 %.
 type Minute struct {
 	At      Time       `json:"at"`       // when it began
 	Use     MilliCPU   `json:"use"`      // mean over the minute
