@@ -20,7 +20,9 @@ func (a *app) cluster() *cobra.Command {
 	peers := &cobra.Command{
 		Use:   "peers",
 		Short: "Ask every member who leads, how far its log is, and what its clock says",
-		Long:  `Asks every member for itself; it works without a leader.`,
+		Long: `Asks every member for itself; it works without a leader. VOTER is yes, no, or next
+for a member that holds a replica and votes when another goes. BEHIND counts the
+entries that its log lacks.`,
 		Example: `  evenkeel cluster peers
   evenkeel cluster peers --json | jq '.items[] | select(.answers | not)'`,
 		Args: noArgs,
@@ -50,6 +52,8 @@ var peerColumns = []ui.Column{
 	{Title: "STATE"},
 	{Title: "TERM", Right: true},
 	{Title: "APPLIED", Right: true},
+	{Title: "BEHIND", Right: true},
+	{Title: "CONTACT", Right: true, Wide: true},
 	{Title: "APPEND", Right: true},
 	{Title: "CLOCK", Right: true},
 	{Title: "ADDRESS"},
@@ -71,13 +75,17 @@ func peerRows(peers []api.Peer) [][]ui.Cell {
 			}
 			known = ui.Text
 		}
-		voter := "no"
-		if p.Voter {
-			voter = "yes"
+		voter := map[string]string{"voter": "yes", "nonvoter": "next"}[p.Seat]
+		if voter == "" {
+			voter = "no"
+		}
+		behind, contact := known(""), known("")
+		if p.Seat != "agent" {
+			behind, contact = known(fmt.Sprint(p.Behind)), known(ui.Seconds(max(p.ContactSeconds, 0)))
 		}
 		rows[i] = []ui.Cell{
 			ui.Text(p.Name), ui.Text(string(p.Role)), ui.Text(voter), ui.Toned(tone, state),
-			known(fmt.Sprint(p.Term)), known(fmt.Sprint(p.AppliedIndex)), known(ui.Seconds(p.AppendSeconds)),
+			known(fmt.Sprint(p.Term)), known(fmt.Sprint(p.AppliedIndex)), behind, contact, known(ui.Seconds(p.AppendSeconds)),
 			known(offset(p.ClockAheadSeconds)), ui.Text(p.Address), ui.Text(p.Version), ui.Text(p.APIAddress), ui.Text(p.ID), ui.Text(p.Message),
 		}
 	}

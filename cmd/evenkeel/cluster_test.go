@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"crypto/tls"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"os"
@@ -14,6 +17,9 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/evenkeel/evenkeel/cmd/internal/config"
+	"github.com/evenkeel/evenkeel/consensus/rpc"
 )
 
 // patience bounds what must come; it decides nothing.
@@ -26,7 +32,7 @@ func TestClusterScripts(t *testing.T) {
 		Dir:           "testdata/cluster",
 		UpdateScripts: *update,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exitsWith, "host": newHost, "daemon": runDaemon, "eventually": eventually, "token": keepToken, "mode-of": modeOf, "appears": appears,
+			"exits": exitsWith, "host": newHost, "daemon": runDaemon, "eventually": eventually, "token": keepToken, "mode-of": modeOf, "appears": appears, "serves": serves,
 		},
 		Setup: func(env *testscript.Env) error {
 			f := &testFleet{hosts: map[string]*testHost{}}
@@ -196,6 +202,32 @@ func modeOf(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[0] {
 		ts.Fatalf("%s has mode %s, want %s", args[1], got, args[0])
+	}
+}
+
+// serves demands that each port of a host shows the certificate in its files,
+// in every language: serves NAME.
+func serves(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: serves NAME")
+	}
+	cfg, err := config.Load(ts.Getenv("CONFIG_" + args[0]))
+	ts.Check(err)
+	data, err := os.ReadFile(cfg.TLS.Cert)
+	ts.Check(err)
+	block, _ := pem.Decode(data)
+	for _, at := range []struct{ addr, protocol string }{
+		{cfg.Listen.API, "h2"}, {cfg.Listen.Cluster, rpc.ProtocolAgent}, {cfg.Listen.Cluster, rpc.ProtocolRaft}, {cfg.Listen.Cluster, rpc.ProtocolJoin},
+	} {
+		conn, err := tls.Dial("tcp", at.addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{at.protocol}})
+		if err != nil {
+			ts.Fatalf("%s in %s: %v", at.addr, at.protocol, err)
+		}
+		shown := conn.ConnectionState().PeerCertificates[0]
+		conn.Close()
+		if !bytes.Equal(shown.Raw, block.Bytes) {
+			ts.Fatalf("%s shows in %s another certificate than its file holds, one until %v", at.addr, at.protocol, shown.NotAfter)
+		}
 	}
 }
 

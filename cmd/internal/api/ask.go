@@ -55,8 +55,8 @@ func (s *Server) askPeers(ctx context.Context, v view, within time.Duration) []P
 			}
 		}
 	})
-	for _, voter := range h.Voters {
-		voters[voter.Member] = true
+	for _, voter := range slices.Concat(h.Voters, h.Nonvoters) {
+		voters[voter.Member] = seated(h.Voters, voter.Member)
 		if _, known := v.state.Member(voter.Member); !known {
 			members = append(members, cluster.Member{ID: voter.Member, Name: voter.Member, Address: voter.Address})
 		}
@@ -73,8 +73,10 @@ func (s *Server) askPeers(ctx context.Context, v view, within time.Duration) []P
 		}
 		p.Name, p.Role, p.Address, p.APIAddress = r.member.Name, r.member.Role, r.member.Address, r.member.APIAddress
 		p.Voter, p.Leader, p.Voters = voters[p.ID], p.ID == h.Leader, some(p.Voters)
+		p.Seat = seatOf(h, p.ID)
 		out[i] = p
 	}
+	compare(out)
 	sortByName(out, func(p Peer) string { return p.Name })
 	return out
 }
@@ -113,6 +115,9 @@ func (s *Server) reachable(m cluster.Member) error {
 func (s *Server) myself() *Peer {
 	p := &Peer{ID: s.cfg.Self.MemberID, Version: s.cfg.Version, Clock: Time{s.cfg.Now()}}
 	p.tell(s.cfg.Replica.Health())
+	if s.cfg.CertExpires != nil {
+		p.CertificateExpires = Time{s.cfg.CertExpires()}
+	}
 	return p
 }
 

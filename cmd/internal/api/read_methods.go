@@ -18,6 +18,7 @@ func (s *Server) status(ctx context.Context, v view, _ *Empty) (*Status, error) 
 	peers := s.askPeers(ctx, v, s.cfg.Limits.Ping)
 	out.Quorum = quorumOf(peers)
 	out.warnQuorum(peers)
+	out.warnCertificates(peers, v.now)
 	return out, nil
 }
 

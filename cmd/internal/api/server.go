@@ -47,6 +47,8 @@ type Config struct {
 	ServerTLS func(protocols ...string) *tls.Config
 	ClientTLS func(protocols ...string) *tls.Config
 
+	// CertExpires is when this member's certificate does; nil: not known.
+	CertExpires func() time.Time
 	// Revoked says whether a member was removed; nil: none was.
 	Revoked func(member string) bool
 

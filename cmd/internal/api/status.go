@@ -192,6 +192,25 @@ func allLab(s cluster.State) bool {
 	return n > 0
 }
 
+// certWarned is how long before its end a certificate is worth a word.
+const certWarned = 30 * 24 * time.Hour
+
+// warnCertificates names members whose certificates end soon: nobody speaks to
+// them from then on.
+func (out *Status) warnCertificates(peers []Peer, now cluster.Time) {
+	for _, p := range peers {
+		left := p.CertificateExpires.Sub(now.Std())
+		if p.CertificateExpires.IsZero() || left > certWarned {
+			continue
+		}
+		text := fmt.Sprintf("the certificate of %s expires in %d days, at %s", p.Name, int(left/(24*time.Hour)), p.CertificateExpires.Format(time.RFC3339))
+		if left <= 0 {
+			text = fmt.Sprintf("the certificate of %s expired at %s", p.Name, p.CertificateExpires.Format(time.RFC3339))
+		}
+		out.Warnings = append(out.Warnings, Warning{text, "evenkeel certs host --help"})
+	}
+}
+
 // warnQuorum is about members, who were asked just now.
 func (out *Status) warnQuorum(peers []Peer) {
 	warn := func(text string) { out.Warnings = append(out.Warnings, Warning{text, "evenkeel cluster peers"}) }
