@@ -11,13 +11,12 @@ import (
 // VMs work and never rest, the others idle with a little noise. It publishes
 // through each host's Publisher and every digest goes through its bytes.
 type fleet struct {
-	t      testing.TB
-	s      State
-	now    Time
-	rng    *rand.Rand
-	hosts  []*fleetHost
-	bytes  int // of all digests so far
-	detail int // of them, in snapshots with details
+	t     testing.TB
+	s     State
+	now   Time
+	rng   *rand.Rand
+	hosts []*fleetHost
+	bytes int // of all digests so far
 }
 
 type fleetHost struct {
@@ -102,6 +101,12 @@ func (f *fleet) entry(hosts []*fleetHost) Body {
 }
 
 func (f *fleet) snapshot(h *fleetHost) Snapshot {
+	s := f.measure(h)
+	return h.pub.Next(s, s.Sequence-1)
+}
+
+// measure is what a host sees of itself.
+func (f *fleet) measure(h *fleetHost) Snapshot {
 	h.seq++
 	s := Snapshot{Host: h.id, Incarnation: 1, Sequence: h.seq, Load: Load{
 		TakenAt: f.now, Window: 10 * time.Second, NextIn: 5 * time.Second, Inventory: 1, Source: SourceEBPF, CPUs: 64_000, Memory: 512 * GiB,
@@ -128,7 +133,7 @@ func (f *fleet) snapshot(h *fleetHost) Snapshot {
 	if h.details {
 		s.Details = f.details(h)
 	}
-	return h.pub.Next(s, h.seq-1)
+	return s
 }
 
 func (f *fleet) details(h *fleetHost) *Details {
