@@ -11,7 +11,8 @@ const CurrentLevel uint32 = 2
 
 var laterBodies = []Body{Note{}}
 
-type laterFields struct {
+// Later are the State's fields that came after level 1.
+type Later struct {
 	// Note is what an operator wants the others to know.
 	Note string `json:"note,omitempty"`
 }

@@ -8,6 +8,6 @@ const CurrentLevel uint32 = 1
 // laterBodies are the commands that came after level 1.
 var laterBodies []Body
 
-// laterFields are the State's fields that came after level 1. They are left
+// Later are the State's fields that came after level 1. They are left
 // out of its encoding until a command of their level has set them.
-type laterFields struct{}
+type Later struct{}

@@ -49,7 +49,7 @@ type header struct {
 	Accepted uint64 `json:"accepted"` // snapshots
 	Rejected uint64 `json:"rejected"` // snapshots refused
 
-	laterFields
+	Later
 }
 
 // Paused is an operator's stop with an expiry.
