@@ -39,6 +39,7 @@ func (s *Server) routes() http.Handler {
 	act(s, r, "Finalize", s.finalize)
 	act(s, r, "TakeLock", s.takeLock)
 	act(s, r, "GiveLock", s.giveLock)
+	s.streamSnapshot(r)
 	handle(r, "Peers", s.peersOf)
 	local(s, r, "Peer", s.peer)
 	local(s, r, "LocalVMs", s.localVMs)
