@@ -32,7 +32,7 @@ func TestClusterScripts(t *testing.T) {
 		Dir:           "testdata/cluster",
 		UpdateScripts: *update,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exitsWith, "host": newHost, "daemon": runDaemon, "eventually": eventually, "token": keepToken, "mode-of": modeOf, "appears": appears, "serves": serves,
+			"exits": exitsWith, "host": newHost, "daemon": runDaemon, "eventually": eventually, "token": keepToken, "mode-of": modeOf, "appears": appears, "move": moveHost, "serves": serves,
 		},
 		Setup: func(env *testscript.Env) error {
 			f := &testFleet{hosts: map[string]*testHost{}}
@@ -229,6 +229,24 @@ func serves(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s shows in %s another certificate than its file holds, one until %v", at.addr, at.protocol, shown.NotAfter)
 		}
 	}
+}
+
+// moveHost gives a host another address for the cluster: move NAME. Its port is
+// $PORT_NAME.
+func moveHost(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: move NAME")
+	}
+	path := ts.Getenv("CONFIG_" + args[0])
+	cfg, err := config.Load(path)
+	ts.Check(err)
+	data, err := os.ReadFile(path)
+	ts.Check(err)
+	to := freeAddress(ts)
+	ts.Check(os.WriteFile(path, bytes.ReplaceAll(data, []byte(cfg.Listen.Cluster), []byte(to)), 0o644))
+	_, port, err := net.SplitHostPort(to)
+	ts.Check(err)
+	ts.Setenv("PORT_"+args[0], port)
 }
 
 // appears waits for a file: appears FILE.
