@@ -73,8 +73,10 @@ func (w *world) guard(least int) (release func()) {
 		defer close(done)
 		for ctx.Err() == nil {
 			for _, h := range w.running() {
-				node, err := fakeNetwork{h}.find(h.addr)
-				if err != nil {
+				w.mu.Lock()
+				node := h.node
+				w.mu.Unlock()
+				if node == nil {
 					continue
 				}
 				if _, leads := node.Leading(); !leads {

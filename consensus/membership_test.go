@@ -118,7 +118,9 @@ func TestChangedAddress(t *testing.T) {
 		w.agree()
 		moved := w.leader() // the harder case
 		moved.close()
+		w.mu.Lock()
 		moved.addr = "10.9.9.9:7471"
+		w.mu.Unlock()
 		// A restart takes a while. The library reads a peer's address without its
 		// lock in the very moment in which it finds the old connection dead.
 		time.Sleep(5 * time.Second)

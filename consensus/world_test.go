@@ -64,6 +64,8 @@ func newWorld(t *testing.T, n, expect int) *world {
 // add makes room for a member; all lists of peers that are used from now on
 // name it.
 func (w *world) add() *host {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	i := len(w.hosts)
 	h := &host{world: w, id: memberID(i), addr: fmt.Sprintf("10.0.0.%d:7471", i), store: raft.NewInmemStore(), disk: new(memoryDisk), snaps: raft.NewInmemSnapshotStore()}
 	w.hosts = append(w.hosts, h)
@@ -101,6 +103,18 @@ func (h *host) start() {
 	h.world.wire()
 }
 
+// reaches are the nodes that run where this host can reach them.
+func (h *host) reaches() (out []*Node) {
+	h.world.mu.Lock()
+	defer h.world.mu.Unlock()
+	for _, o := range h.world.hosts {
+		if o.node != nil && !h.world.cut[[2]string{h.addr, o.addr}] {
+			out = append(out, o.node)
+		}
+	}
+	return out
+}
+
 // attach stands for the stream that an agent keeps to the leader: it brings
 // tickets.
 func (h *host) attach(n *Node) (detach func()) {
@@ -108,11 +122,7 @@ func (h *host) attach(n *Node) (detach func()) {
 	var loop sync.WaitGroup
 	loop.Go(func() {
 		for ctx.Err() == nil {
-			for _, o := range h.world.running() {
-				leader, err := fakeNetwork{h}.find(o.addr)
-				if err != nil {
-					continue
-				}
+			for _, leader := range h.reaches() {
 				if t, ok := leader.TicketFor(h.id); ok {
 					if err := n.Take(t); err != nil && h.cluster == "" {
 						h.world.t.Errorf("%s: %v", h.id, err)

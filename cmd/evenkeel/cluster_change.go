@@ -63,7 +63,7 @@ place, so hand it over as you would a password. The cluster keeps only its hash.
 
 // tokenLine puts the secret and what the leader said into one line.
 func tokenLine(secret [16]byte, j api.Join) (string, error) {
-	t := rpc.Token{Secret: secret, Cluster: j.Cluster, Name: j.Name, Role: j.Role, Expires: j.Expires.Time.Truncate(time.Second), Addresses: j.Addresses}
+	t := rpc.Token{Secret: secret, Cluster: j.Cluster, Name: j.Name, Role: j.Role, Expires: j.Expires.Truncate(time.Second), Addresses: j.Addresses}
 	print, err := hex.DecodeString(j.Fingerprint)
 	if err != nil || len(print) != len(t.Fingerprint) {
 		return "", fmt.Errorf("the leader's fingerprint of the CA is %.80q, not a SHA-256", j.Fingerprint)
