@@ -1,34 +1,121 @@
 package cluster
 
 import (
+	"bytes"
 	"fmt"
+	"runtime"
 	"testing"
+	"time"
 )
 
-// BenchmarkApplySnapshot applies one host's snapshot to fleets of unlike size:
-// the cost must follow the snapshot (20 VMs), not the fleet.
+// BenchmarkApplySnapshot applies one host's delta to fleets of unlike size:
+// the cost must follow the snapshot (20 VMs, 80 % quiet), not the fleet.
 func BenchmarkApplySnapshot(b *testing.B) {
 	for _, hosts := range []int{10, 100, 1000} {
 		b.Run(fmt.Sprintf("%d-VMs", hosts*20), func(b *testing.B) {
-			s, snaps := bigFleet(b, hosts, 20)
+			s, f := fleetOf(b, hosts, 20, MaxBeats)
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				snap := snaps[i%hosts]
-				snap.Sequence, snap.Inventory = uint64(i+2), nil
-				s, _ = s.Apply(Meta{Index: s.Index + 1, Term: 1}, Command{Level: 1, At: epoch, Body: Snapshots{[]Snapshot{snap}}})
-			}
-			if s.Rejected > 0 {
-				b.Fatalf("%d snapshots were refused", s.Rejected)
+				b.StopTimer()
+				f.s = s
+				h := *f.hosts[i%hosts] // a copy: each round amends the same beat
+				snap := f.snapshot(&h)
+				c := Command{Level: 1, At: f.now.Add(time.Second), Body: Snapshots{[]Snapshot{snap}}}
+				b.StartTimer()
+				next, err := s.Apply(Meta{s.Index + 1, 1}, c)
+				if err != nil || next.Rejected > 0 {
+					b.Fatal(err, next.Rejected)
+				}
 			}
 		})
 	}
 }
 
-// BenchmarkEncodeState writes down a State of 20,000 VMs, as raft's snapshots do.
-func BenchmarkEncodeState(b *testing.B) {
-	s, _ := bigFleet(b, 1000, 20)
+// BenchmarkBeat is a beat of 1,000 hosts with 20 VMs, 80 % of them quiet: what
+// a replica spends on reading and applying it, and its bytes.
+func BenchmarkBeat(b *testing.B) {
+	s, f := fleetOf(b, 1000, 20, MaxBeats)
+	f.bytes = 0
+	f.now = f.now.Add(5 * time.Second)
+	var entries [][]byte
+	for i := 0; i < len(f.hosts); i += 100 {
+		data, err := EncodeCommand(Command{Level: 1, At: f.now, Body: f.entry(f.hosts[i : i+100])})
+		if err != nil {
+			b.Fatal(err)
+		}
+		entries = append(entries, data)
+	}
+	b.ReportAllocs()
 	for b.Loop() {
-		b.ReportMetric(float64(len(encoded(b, s))), "bytes")
+		now := s
+		for _, data := range entries {
+			c, err := DecodeCommand(data)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if now, err = now.Apply(Meta{now.Index + 1, 1}, c); err != nil || now.Rejected > 0 {
+				b.Fatal(err, now.Rejected)
+			}
+		}
+	}
+	b.ReportMetric(float64(f.bytes)/20_000, "bytes/VM")
+	b.ReportMetric(float64(f.bytes)*17_280/1e9, "GB/day")
+}
+
+// BenchmarkPublisher is what an agent with 20 VMs spends on a snapshot.
+func BenchmarkPublisher(b *testing.B) {
+	_, f := fleetOf(b, 1, 20, MaxBeats)
+	h := f.hosts[0]
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		snap := f.measure(h)
+		b.StartTimer()
+		if _, err := NewDigest(h.pub.Next(snap, snap.Sequence-1)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkState writes down and reads a State of 20,000 VMs with full rings
+// and details, as raft's snapshots do, and tells its size at rest and in memory.
+func BenchmarkState(b *testing.B) {
+	f, _ := ringOf(b, 1000)
+	for _, h := range f.hosts {
+		h.details = true
+	}
+	f.beat()
+	data := encoded(b, f.s)
+	b.Run("encode", func(b *testing.B) {
+		for b.Loop() {
+			encoded(b, f.s)
+		}
+		b.ReportMetric(float64(len(data))/1e6, "MB")
+	})
+	b.Run("decode", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := DecodeState(bytes.NewReader(data)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		before := heap()
+		s, _ := DecodeState(bytes.NewReader(data))
+		b.ReportMetric(float64(heap()-before)/1e6, "MB-in-memory")
+		runtime.KeepAlive(s)
+	})
+}
+
+// BenchmarkConcerns asks of one entry of 100 hosts' figures for each of 1,000
+// members whether it concerns it: what the leader does at every entry.
+func BenchmarkConcerns(b *testing.B) {
+	s, f := fleetOf(b, 1000, 20, 1)
+	f.apply(byLeader, f.entry(f.hosts[:100]))
+	for b.Loop() {
+		for _, h := range f.hosts {
+			if f.s.Concerns(s, h.id) {
+				b.Fatal("figures concern a host")
+			}
+		}
 	}
 }
 

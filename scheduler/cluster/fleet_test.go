@@ -158,5 +158,5 @@ func (f *fleet) details(h *fleetHost) *Details {
 
 // noise moves a figure by up to so many percent.
 func (f *fleet) noise(v int64, percent int) int64 {
-	return v * int64(1000-10*percent+f.rng.IntN(20*percent+1)) / 1000
+	return (v*int64(1000-10*percent+f.rng.IntN(20*percent+1)) + 500) / 1000
 }

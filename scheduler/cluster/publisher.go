@@ -150,7 +150,7 @@ func changedDetails(base, vms []Detail) (out []Detail) {
 }
 
 // roundDetail puts details in the wide form; each figure stays as it was while
-// it differs by no more than an eighth. Nothing that d points to is changed.
+// it differs by no more than an eighth or two units. Nothing that d points to is changed.
 func roundDetail(d, old Detail) Detail {
 	d.Culprits = slices.Clone(d.Culprits)
 	for i := range d.Culprits {

@@ -146,9 +146,9 @@ func wideValue(code uint64) (v int64, ok bool) {
 }
 
 // wideNear rounds to the wide form, but keeps the value before where v is
-// within an eighth of it: as much as a detail may move unnoticed.
+// within an eighth of it or two units: as much as a detail may move unnoticed.
 func wideNear(v, before int64) int64 {
-	if v > 0 && before > 0 && abs(v-before) <= before/8 {
+	if v > 0 && before > 0 && abs(v-before) <= max(before/8, 2) {
 		return before
 	}
 	return max(wide(max(v, 0)), min(v, 0))
