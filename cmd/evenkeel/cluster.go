@@ -28,7 +28,7 @@ entries that its log lacks.`,
 		Args: noArgs,
 		RunE: a.verb(func(ctx context.Context, _ []string) error { return a.listPeers(ctx) }),
 	}
-	cmd.AddCommand(a.clusterInit(), a.clusterAdd(), a.clusterJoin(), a.clusterRemove(), peers, a.clusterTransfer(), a.clusterUpgrade(), a.clusterLock(), a.clusterUnlock())
+	cmd.AddCommand(a.clusterInit(), a.clusterAdd(), a.clusterJoin(), a.clusterRemove(), peers, a.clusterTransfer(), a.clusterUpgrade(), a.clusterSnapshot(), a.clusterRecover(), a.clusterLock(), a.clusterUnlock())
 	return cmd
 }
 
