@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -22,6 +23,7 @@ type Client struct {
 	transport *http2.Transport
 	http      *http.Client
 	conns     crowd
+	revoked   atomic.Pointer[func(member string) bool] // nil: nobody is
 }
 
 const dialTimeout = 4 * time.Second
@@ -70,6 +72,9 @@ func (c *Client) dial(ctx context.Context, addr, protocol string) (*tls.Conn, cl
 		return nil, cluster.Identity{}, fmt.Errorf("dial %s: %w", addr, err)
 	}
 	id, err := peerIdentity(conn.ConnectionState(), c.identity.ClusterID)
+	if revoked := c.revoked.Load(); err == nil && revoked != nil && (*revoked)(id.MemberID) {
+		err = fmt.Errorf("%w: member %s (%s)", errRevoked, id.MemberID, id.Name)
+	}
 	if err == nil && !isMember(id) {
 		err = fmt.Errorf("a certificate of kind %s answers", id.Kind)
 	}

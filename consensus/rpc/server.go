@@ -113,6 +113,8 @@ func (s *Server) Address() string { return s.cfg.Advertise }
 // Serve begins to answer for a node. It is called once.
 func (s *Server) Serve(node *consensus.Node) {
 	s.node.Store(node)
+	revoked := node.Revoked
+	s.client.revoked.Store(&revoked)
 	s.work.Go(func() { s.followLeadership(node) })
 	s.work.Go(func() { s.followRevocations(node) })
 	s.work.Go(func() { s.followAuthority(node) })

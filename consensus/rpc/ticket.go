@@ -1,6 +1,13 @@
 package rpc
 
-import "github.com/evenkeel/evenkeel/consensus"
+import (
+	"context"
+	"fmt"
+	"net/http/httptrace"
+	"sync/atomic"
+
+	"github.com/evenkeel/evenkeel/consensus"
+)
 
 // herald remembers what an attached agent was last told of the Raft group.
 type herald struct{ told consensus.Ticket }
@@ -15,12 +22,38 @@ func (h *herald) news(node *consensus.Node, member string) *consensus.Ticket {
 	return &t
 }
 
-// take hands a leader's ticket to this process's own node.
-func (u *Uplink) take(addr string, t *consensus.Ticket) {
+// take hands a leader's ticket to this process's own node. It must be of the
+// member at the other end of the stream, as TLS has proven it.
+func (u *Uplink) take(addr string, end *farEnd, t *consensus.Ticket) {
 	if t == nil || u.cfg.Take == nil {
 		return
 	}
-	if err := u.cfg.Take(*t); err != nil {
+	err := error(nil)
+	if is := end.member(); t.Leader != is {
+		err = fmt.Errorf("it names %.40q as the leader, and comes from member %.40q", t.Leader, is)
+	} else {
+		err = u.cfg.Take(*t)
+	}
+	if err != nil {
 		u.log.Warn("a ticket was refused", "leader", addr, "err", err)
 	}
+}
+
+// farEnd learns which member a call goes to.
+type farEnd struct{ id atomic.Pointer[string] }
+
+func (e *farEnd) member() string {
+	if id := e.id.Load(); id != nil {
+		return *id
+	}
+	return ""
+}
+
+// watch returns a context for the call.
+func (e *farEnd) watch(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		if conn, ok := info.Conn.(*countedConn); ok {
+			e.id.Store(&conn.peer)
+		}
+	}})
 }

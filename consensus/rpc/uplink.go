@@ -141,7 +141,8 @@ func (u *Uplink) stream(ctx context.Context, addr string) (attached bool, err er
 	}
 	watchdog := time.AfterFunc(viewSilence, func() { cancel(errSilent) })
 	defer watchdog.Stop()
-	s, err := u.cfg.Client.attach(ctx, addr)
+	var end farEnd
+	s, err := u.cfg.Client.attach(end.watch(ctx), addr)
 	if err != nil {
 		return false, err
 	}
@@ -156,7 +157,7 @@ func (u *Uplink) stream(ctx context.Context, addr string) (attached bool, err er
 			watchdog.Reset(viewSilence)
 			attached = true
 			u.attached(addr)
-			u.take(addr, down.Ticket)
+			u.take(addr, &end, down.Ticket)
 			u.deliver(down.View)
 		}
 	})
