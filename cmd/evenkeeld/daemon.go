@@ -19,6 +19,7 @@ import (
 	"github.com/evenkeel/evenkeel/cmd/internal/certs"
 	"github.com/evenkeel/evenkeel/cmd/internal/config"
 	"github.com/evenkeel/evenkeel/consensus"
+	"github.com/evenkeel/evenkeel/consensus/journal"
 	"github.com/evenkeel/evenkeel/consensus/rpc"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 	"github.com/evenkeel/evenkeel/scheduler/rebalancer"
@@ -32,6 +33,7 @@ type host struct {
 	self cluster.Identity
 
 	port   *rpc.Server
+	memory *journal.Journal // nil: none is kept
 	node   *consensus.Node
 	uplink *rpc.Uplink
 	agent  *agent.Agent // nil on a witness
@@ -89,13 +91,15 @@ func (h *host) join() (err error) {
 	if err != nil {
 		return err
 	}
+	h.memory = h.openMemory()
 	h.node, err = consensus.Open(consensus.Config{
 		Member: h.self.MemberID, Cluster: h.cfg.Cluster.ID, Role: h.cfg.Role, Address: h.port.Address(),
 		Dir: filepath.Join(h.cfg.StateDir, "raft"), Network: h.port.Network(),
 		Peers: h.cfg.Cluster.Peers, BootstrapExpect: h.cfg.Cluster.BootstrapExpect, Logger: h.log.With("part", "raft"),
+		Publish: h.remember,
 	})
 	if err != nil {
-		return errors.Join(err, h.port.Close())
+		return errors.Join(err, h.port.Close(), h.closeMemory())
 	}
 	h.port.Serve(h.node)
 	h.uplink = rpc.NewUplink(rpc.UplinkConfig{
@@ -110,7 +114,7 @@ func (h *host) join() (err error) {
 }
 
 func (h *host) leave() {
-	if err := errors.Join(h.node.Close(), h.port.Close()); err != nil {
+	if err := errors.Join(h.node.Close(), h.port.Close(), h.closeMemory()); err != nil {
 		h.log.Warn("closing", "err", err)
 	}
 }
@@ -131,7 +135,7 @@ func (h *host) measure() (closer func(), err error) {
 	h.member.MigrationAddress = h.cfg.Migration.Address
 	h.member.MigrationPeerURI, h.member.MigrationURI = h.cfg.Migration.PeerURI(), h.cfg.Migration.URI()
 
-	journal, err := agent.OpenJournal(filepath.Join(h.cfg.StateDir, "journal"))
+	diary, err := agent.OpenJournal(filepath.Join(h.cfg.StateDir, "journal"))
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +148,7 @@ func (h *host) measure() (closer func(), err error) {
 	blocks, closeBlocks := openBlockMeter(groups, h.log)
 	h.agent = agent.New(agent.Config{
 		Member: h.member, Hypervisor: hypervisor, Meter: meter, Busy: busy(proc, cpus), Own: own, Proc: proc, CPUs: cpus, Groups: groups,
-		Block: blocks, Disks: libvirt.NewDisks(hypervisor), Stats: guestStats(hypervisor), DirtyRate: hypervisor.DirtyRate, Uplink: h.uplink, Journal: journal,
+		Block: blocks, Disks: libvirt.NewDisks(hypervisor), Stats: guestStats(hypervisor), DirtyRate: hypervisor.DirtyRate, Uplink: h.uplink, Journal: diary,
 		Uptime: uptime, Now: time.Now, Logger: h.log,
 	})
 	return func() {

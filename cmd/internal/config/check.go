@@ -15,6 +15,7 @@ const (
 	maxPeers      = 256       // more would not help to find the cluster
 	maxSocketPath = 107       // bytes, sockaddr_un less the final zero
 	minMemory     = 256 << 20 // bytes, what one VM costs before it has any memory
+	minJournal    = 16 << 20  // bytes; less would hold hardly more than checkpoints
 )
 
 // hostName is what a host may be called: what DNS and certificates can hold.
@@ -27,6 +28,9 @@ func (s *source) check(c *Config) {
 	s.checkCluster(&c.Cluster)
 	s.checkAddresses(c)
 	s.checkPaths(c)
+	if c.Journal.Size != 0 && c.Journal.Size < minJournal {
+		s.blame("journal.size", "write at least 16MiB, or 0B for none", "%v is too little for a journal", c.Journal.Size)
+	}
 }
 
 func (s *source) checkRole(c *Config) {

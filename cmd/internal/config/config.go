@@ -25,6 +25,7 @@ type Config struct {
 	Migration Migration // of hypervisors only
 	StateDir  string
 	Socket    string // unix socket for operators on this host
+	Journal   Journal
 	Log       Log
 	Lab       bool // a test fleet on one machine: `mode auto` asks for nothing
 }
@@ -97,6 +98,11 @@ func (m Migration) host() string {
 	return m.Address
 }
 
+// Journal is a voter's memory of what was applied.
+type Journal struct {
+	Size cluster.Bytes // of its files together; 0: no journal
+}
+
 // Log says what is logged.
 type Log struct {
 	Level slog.Level
@@ -112,6 +118,7 @@ func defaults(hostname string) Config {
 		Migration: Migration{Transport: TransportTLS},
 		StateDir:  "/var/lib/evenkeel",
 		Socket:    "/run/evenkeel/agent.sock",
+		Journal:   Journal{Size: 2 * cluster.GiB},
 		Log:       Log{Level: slog.LevelInfo},
 	}
 }

@@ -119,6 +119,10 @@ func (s *source) decode(root *yaml.Node, cfg *Config) {
 	top.text("stateDir", &cfg.StateDir)
 	top.text("socket", &cfg.Socket)
 
+	journal := top.section("journal")
+	journal.size("size", &cfg.Journal.Size)
+	journal.done()
+
 	log := top.section("log")
 	log.level("level", &cfg.Log.Level)
 	log.done()

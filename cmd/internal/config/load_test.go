@@ -57,6 +57,7 @@ func TestExampleSaysWhatItMeans(t *testing.T) {
 		Migration: Migration{Transport: TransportTLS, Address: "10.199.0.1"},
 		StateDir:  "/var/lib/evenkeel",
 		Socket:    "/run/evenkeel/agent.sock",
+		Journal:   Journal{Size: 2 * cluster.GiB},
 		Log:       Log{Level: slog.LevelInfo},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"path/filepath"
+
+	"github.com/evenkeel/evenkeel/consensus"
+	"github.com/evenkeel/evenkeel/consensus/journal"
+)
+
+// openMemory opens the journal of what this member applies. It holds up
+// nothing: a journal that cannot be opened is done without, and said so.
+func (h *host) openMemory() *journal.Journal {
+	if h.cfg.Journal.Size == 0 {
+		return nil
+	}
+	dir := filepath.Join(h.cfg.StateDir, "history")
+	j, err := journal.Open(journal.Config{Dir: dir, Cluster: h.cfg.Cluster.ID, Bytes: int64(h.cfg.Journal.Size), Logger: h.log.With("part", "journal")})
+	if err != nil {
+		h.log.Error("the past is not remembered: `history` shows only what the State holds, `replay` nothing", "err", err)
+		return nil
+	}
+	return j
+}
+
+// remember hands an applied entry to the journal. It is called on the
+// goroutine that applies.
+func (h *host) remember(a consensus.Applied) {
+	if h.memory == nil {
+		return
+	}
+	h.memory.Record(journal.Entry{
+		Mark:   journal.Mark{Index: a.Meta.Index, Term: a.Meta.Term, At: a.Command.At},
+		Before: a.Before, Refused: a.Refusal != nil, Data: a.Data,
+	}, a.State)
+}
+
+func (h *host) closeMemory() error {
+	if h.memory == nil {
+		return nil
+	}
+	return h.memory.Close()
+}
