@@ -13,6 +13,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/evenkeel/evenkeel/cmd/internal/certs"
+	"github.com/evenkeel/evenkeel/cmd/internal/roles"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
@@ -25,6 +26,7 @@ const headerActor = "Ek-Actor"
 type caller struct {
 	kind      cluster.Kind  // of the other end of the connection
 	actor     cluster.Actor // in whose name it is
+	role      roles.Role    // what it may do
 	forwarded bool          // a member passes it on
 }
 
@@ -77,7 +79,11 @@ func byCertificate(r *http.Request) introduction {
 	if err != nil {
 		return introduction{err: err}
 	}
-	c := caller{kind: id.Kind, actor: cluster.Actor{Kind: id.Kind, ID: id.MemberID, Name: id.Name}}
+	role, err := certs.RoleOf(r.TLS.PeerCertificates[0])
+	if err != nil {
+		return introduction{err: err}
+	}
+	c := caller{kind: id.Kind, role: role, actor: cluster.Actor{Kind: id.Kind, ID: id.MemberID, Name: id.Name}}
 	text := r.Header.Get(headerActor)
 	if text == "" {
 		return introduction{caller: c}
@@ -91,6 +97,9 @@ func byCertificate(r *http.Request) introduction {
 	}
 	c.forwarded = true
 	if actor.Kind == cluster.KindOperator {
+		if c.role, err = forwardedRole(r.Header.Get(headerRole)); err != nil {
+			return introduction{err: err}
+		}
 		// The record names the member that vouches, too.
 		actor.ID, actor.Name = actor.ID+" via "+id.MemberID, actor.Name+" via "+id.Name
 	}

@@ -33,13 +33,14 @@ func newPeerClient(clientTLS func(protocols ...string) *tls.Config) *peerClient 
 
 func (c *peerClient) close() { c.transport.CloseIdleConnections() }
 
-// callPeer makes one call to the member at an address. With an actor the
-// request is forwarded in that actor's name.
-func callPeer[Req, Resp any](ctx context.Context, c *peerClient, addr, method string, req *Req, actor *cluster.Actor) (*Resp, error) {
+// callPeer makes one call to the member at an address. With a caller the
+// request is forwarded in its name and with its role.
+func callPeer[Req, Resp any](ctx context.Context, c *peerClient, addr, method string, req *Req, as *caller) (*Resp, error) {
 	client := connect.NewClient[Req, Resp](c.http, "https://"+addr+procedure(method), clientOptions()...)
 	r := connect.NewRequest(req)
-	if actor != nil {
-		r.Header().Set(headerActor, writeActor(*actor))
+	if as != nil {
+		r.Header().Set(headerActor, writeActor(as.actor))
+		r.Header().Set(headerRole, string(as.role))
 	}
 	resp, err := client.CallUnary(ctx, r)
 	if err != nil {

@@ -44,7 +44,7 @@ func forward[Req, Resp any](ctx context.Context, s *Server, who caller, method s
 	if err != nil {
 		return nil, connect.NewError(connect.CodeUnavailable, err)
 	}
-	resp, err := callPeer[Req, Resp](ctx, s.peers, leader.APIAddress, method, req, &who.actor)
+	resp, err := callPeer[Req, Resp](ctx, s.peers, leader.APIAddress, method, req, &who)
 	if err == nil {
 		return resp, nil
 	}

@@ -17,7 +17,9 @@ const service = "/evenkeel.v1.API/"
 func procedure(method string) string { return service + method }
 
 // routes lists every method.
-func (s *Server) routes() http.Handler {
+func (s *Server) routes() http.Handler { return s.router().mux }
+
+func (s *Server) router() *router {
 	r, l := &router{mux: http.NewServeMux()}, s.cfg.Limits
 	read(s, r, "Status", l.Status, s.status)
 	read(s, r, "Hosts", l.Read, s.hosts)
@@ -45,7 +47,7 @@ func (s *Server) routes() http.Handler {
 	local(s, r, "LocalVMs", s.localVMs)
 	local(s, r, "Version", s.version)
 	r.mux.HandleFunc("/", r.unknown)
-	return r.mux
+	return r
 }
 
 type router struct {
@@ -53,11 +55,16 @@ type router struct {
 	methods []string
 }
 
+// add puts a method behind its permission. There is no other way in.
+func (r *router) add(method string, h http.Handler) {
+	r.methods = append(r.methods, method)
+	r.mux.Handle(procedure(method), permitted(method, h))
+}
+
 // handle adds a method.
 func handle[Req, Resp any](r *router, method string, f func(context.Context, caller, *Req) (*Resp, error)) {
 	path := procedure(method)
-	r.methods = append(r.methods, method)
-	r.mux.Handle(path, connect.NewUnaryHandlerSimple(path, func(ctx context.Context, req *Req) (*Resp, error) {
+	r.add(method, connect.NewUnaryHandlerSimple(path, func(ctx context.Context, req *Req) (*Resp, error) {
 		who, err := whoIs(ctx)
 		if err != nil {
 			return nil, err

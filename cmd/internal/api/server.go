@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/evenkeel/evenkeel/cmd/internal/roles"
 	"github.com/evenkeel/evenkeel/consensus"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
@@ -38,9 +39,10 @@ type Config struct {
 	Name    string           // of this member, for people
 	Version string           // of the binary
 
-	Listen string // host:port for HTTPS, "" for none
-	Socket string // path of the unix socket, "" for none
-	Group  string // whose members are operators on the socket; "" is evenkeel
+	Listen string        // host:port for HTTPS, "" for none
+	Socket string        // path of the unix socket, "" for none
+	Group  string        // who may open the socket beside root; "" is evenkeel
+	Roles  *roles.Grants // what processes may do at the socket; nil: roles.Default
 
 	// ServerTLS and ClientTLS make a configuration that demands a certificate of
 	// the other end and verifies it against the cluster's CA.
@@ -90,6 +92,10 @@ func Listen(cfg Config) (*Server, error) {
 	if cfg.Group == "" {
 		cfg.Group = "evenkeel"
 	}
+	if cfg.Roles == nil {
+		grants := roles.Default()
+		cfg.Roles = &grants
+	}
 	cfg.Limits = cfg.Limits.withDefaults()
 	s := &Server{cfg: cfg, log: cfg.Logger.With("part", "api"), plan: make(chan struct{}, 1)}
 	if cfg.ClientTLS != nil {
@@ -113,7 +119,7 @@ func Listen(cfg Config) (*Server, error) {
 		}
 		server := s.httpServer(handler)
 		server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-			return context.WithValue(ctx, callerKey{}, bySocket(conn, cfg.Group, cfg.Name))
+			return context.WithValue(ctx, callerKey{}, bySocket(conn, *cfg.Roles, cfg.Name))
 		}
 		s.servers = append(s.servers, served{server, lis, false})
 	}

@@ -26,11 +26,16 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// stranger asks at a socket and prints what comes back; see asNobody.
+// stranger reads and then acts at a socket, and prints what comes back; see
+// asNobody.
 func stranger(socket string) {
 	c, err := api.Dial(api.Target{Socket: socket})
 	if err == nil {
 		_, err = c.Status(context.Background())
+	}
+	if err == nil {
+		fmt.Print("reads; ")
+		_, err = c.Pause(context.Background(), api.PauseRequest{ForSeconds: 60})
 	}
 	var e *api.Error
 	if errors.As(err, &e) {

@@ -34,8 +34,7 @@ const methodSnapshot = "Snapshot"
 // streamSnapshot adds the method.
 func (s *Server) streamSnapshot(r *router) {
 	path := procedure(methodSnapshot)
-	r.methods = append(r.methods, methodSnapshot)
-	r.mux.Handle(path, connect.NewServerStreamHandler(path, func(ctx context.Context, req *connect.Request[SnapshotRequest], out *connect.ServerStream[SnapshotPart]) error {
+	r.add(methodSnapshot, connect.NewServerStreamHandler(path, func(ctx context.Context, req *connect.Request[SnapshotRequest], out *connect.ServerStream[SnapshotPart]) error {
 		who, err := whoIs(ctx)
 		if err != nil {
 			return err

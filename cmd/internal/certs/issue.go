@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/evenkeel/evenkeel/cmd/internal/roles"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
@@ -26,6 +27,7 @@ type Request struct {
 	MemberID string       // UUID of the member or operator
 	IPs      []netip.Addr // for browsers and curl, which compare them; may be empty
 	DNS      []string     // likewise
+	Role     roles.Role   // of operators only; empty: operate
 }
 
 // Issue makes a key and signs a certificate for it.
@@ -80,6 +82,13 @@ func (req Request) check() error {
 			return fmt.Errorf("name %q has an unprintable character", req.Name)
 		}
 	}
+	switch {
+	case req.Role == "":
+	case req.Kind != cluster.KindOperator:
+		return fmt.Errorf("a certificate of kind %s has no role", req.Kind)
+	case !req.Role.Valid():
+		return fmt.Errorf("role %.40q is none of %s, %s, %s", req.Role, roles.View, roles.Operate, roles.Admin)
+	}
 	for _, ip := range req.IPs {
 		if !ip.IsValid() {
 			return fmt.Errorf("an IP address for %s is the zero netip.Addr", req.Name)
@@ -107,6 +116,13 @@ func (req Request) template(id cluster.Identity, notBefore, notAfter time.Time) 
 		BasicConstraintsValid: true,
 		URIs:                  []*url.URL{uri},
 		DNSNames:              req.DNS,
+	}
+	if req.Kind == cluster.KindOperator {
+		role := req.Role
+		if role == "" {
+			role = roles.Operate
+		}
+		template.Subject.OrganizationalUnit = []string{string(role)}
 	}
 	for _, ip := range req.IPs {
 		template.IPAddresses = append(template.IPAddresses, net.IP(ip.AsSlice()))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/cmd/internal/api"
 	"github.com/evenkeel/evenkeel/cmd/internal/certs"
+	"github.com/evenkeel/evenkeel/cmd/internal/roles"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
@@ -76,7 +77,7 @@ func (s *Site) listen(id, name string, kind cluster.Kind, logger *slog.Logger) e
 	}
 	cfg := api.Config{
 		Replica: s.Group.Replica(id), Self: material.Identity(), Name: name, Version: "0.1.0-test",
-		Listen: "127.0.0.1:0", Socket: s.Socket(name), Group: ownGroup(),
+		Listen: "127.0.0.1:0", Socket: s.Socket(name), Group: ownGroup(), Roles: ownRoles(),
 		ServerTLS: material.ServerConfig, ClientTLS: material.ClientConfig, Limits: s.limits, Now: s.Group.Now, Logger: logger,
 	}
 	if kind == cluster.KindAgent {
@@ -84,6 +85,15 @@ func (s *Site) listen(id, name string, kind cluster.Kind, logger *slog.Logger) e
 	}
 	s.servers[id], err = api.Listen(cfg)
 	return err
+}
+
+// ownRoles makes whoever runs the tests an admin.
+func ownRoles() *roles.Grants {
+	grants := roles.Default()
+	if u, err := user.Current(); err == nil {
+		grants.Admin = append(grants.Admin, u.Username)
+	}
+	return &grants
 }
 
 // ownGroup lets whoever runs the tests use the sockets.
