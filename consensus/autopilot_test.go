@@ -210,6 +210,27 @@ func TestDeadVotersWithoutSpare(t *testing.T) {
 	})
 }
 
+// A member that is known and was never reached gets no seat, is asked once a
+// minute, and holds nothing up.
+func TestUnreachableMemberGetsNoSeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newGroup(t, 2, 1)
+		defer w.closeAll()
+		never := w.add()
+		never.announce("", cluster.RoleHypervisor)
+		w.becomes("one voter and a replica", func(v, o []string) bool { return len(v) == 1 && len(o) == 1 })
+		time.Sleep(10 * time.Minute)
+		w.mu.Lock()
+		asked := never.asked
+		w.mu.Unlock()
+		if asked < 5 || asked > 15 {
+			t.Errorf("asked %d times in ten minutes", asked)
+		}
+		never.start()
+		w.becomes("three voters", votersAre(3))
+	})
+}
+
 // Voters are spread over zones, and a witness votes before a hypervisor.
 func TestVotersBySpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

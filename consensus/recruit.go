@@ -31,7 +31,7 @@ func (p *pilot) recruit(ctx context.Context) error {
 		return nil // a seat must become free first
 	}
 	for _, member := range want.members {
-		if _, seated := servers.of(member); !seated {
+		if _, seated := servers.of(member); !seated && !p.silent(member) {
 			m, _ := state.Member(member)
 			return p.seat(ctx, member, m.Address)
 		}

@@ -51,6 +51,7 @@ type host struct {
 	node    *Node
 	clock   func() time.Time
 	detach  func() // ends the stream to the leader
+	asked   int    // who it is while it did not run
 }
 
 func newWorld(t *testing.T, n, expect int) *world {
@@ -294,6 +295,9 @@ func (n fakeNetwork) find(addr string) (*Node, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, o := range w.hosts {
+		if o.addr == addr && o.node == nil {
+			o.asked++
+		}
 		if o.addr == addr && o.node != nil && !w.cut[[2]string{n.h.addr, addr}] {
 			return o.node, nil
 		}

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -30,6 +31,9 @@ type Authority struct {
 
 	mu sync.Mutex // one writer of the folder
 }
+
+// dnsName is what a host may be called in its certificate: no wildcards.
+var dnsName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
 
 // hostValidity is how long a joined host's certificate is valid.
 const hostValidity = 365 * 24 * time.Hour
@@ -73,8 +77,10 @@ func (a *Authority) Issue(csr []byte, id cluster.Identity, addresses []string) (
 	for _, text := range addresses {
 		if ip, err := netip.ParseAddr(text); err == nil {
 			req.IPs = append(req.IPs, ip)
-		} else {
+		} else if dnsName.MatchString(text) {
 			req.DNS = append(req.DNS, text)
+		} else {
+			return nil, fmt.Errorf("certificate request: %.80q is neither an IP address nor a host name", text)
 		}
 	}
 	now := time.Now()

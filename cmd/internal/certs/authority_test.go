@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,6 +78,11 @@ func TestAuthorityHandsOver(t *testing.T) {
 	leaf, _, err := readLeaf(filepath.Join(out, "host.pem"))
 	if err != nil || len(leaf.IPAddresses) != 1 || !slices.Equal(leaf.DNSNames, []string{"wit.example"}) {
 		t.Errorf("addresses %v, names %v, %v", leaf.IPAddresses, leaf.DNSNames, err)
+	}
+	for _, address := range []string{"*", "*.example", "a b", "", "host\x00", strings.Repeat("x", 300)} {
+		if _, err := second.Issue(csr, id, []string{address}); err == nil {
+			t.Errorf("a certificate for %.20q", address)
+		}
 	}
 	// What does not belong together is not written.
 	for name, save := range map[string]func(ca, cert string) error{
