@@ -25,6 +25,7 @@ type Node struct {
 	stop        func() raft.Future // ends raft, once
 	disk        *disk
 	logs        raft.LogStore
+	scale       *scale
 	probing     atomic.Bool
 	lag         lag
 	gate        *gate
@@ -98,7 +99,8 @@ func start(cfg Config, b *backend, incarnation uint64) (*Node, error) {
 		leadership: make(chan bool, 1), turns: make(chan struct{}, maxTurns),
 	}
 	n.disk = newDisk(cfg.Dir, b.probe)
-	n.logs = timedLogs{b.logs, n.disk}
+	n.scale = newScale()
+	n.logs = weighedLogs{timedLogs{b.logs, n.disk}, n.scale}
 	n.gate, n.gateMoved = &gate{transport: b.trans}, make(chan struct{}, 1)
 	n.proof = newProof(n.gate)
 	n.fsm = newFSM(cfg.Cluster, cfg.Publish, &n.changed)
@@ -113,6 +115,7 @@ func start(cfg Config, b *backend, incarnation uint64) (*Node, error) {
 	n.loops.Go(n.followLeadership)
 	n.loops.Go(n.followMembership)
 	n.loops.Go(n.followDisk)
+	n.loops.Go(n.followLog)
 	n.loops.Go(n.followReign)
 	return n, nil
 }
