@@ -13,6 +13,7 @@ func (s *source) checkAddresses(c *Config) {
 	if c.Listen.API == c.Listen.Cluster && !s.bad("listen") {
 		s.blame("listen.cluster", "use another port, such as :7471", "listen.api has the same address")
 	}
+	s.checkMetrics(c)
 	for _, a := range []struct{ key, own, from, example string }{
 		{"advertise.api", c.Advertise.API, c.Listen.API, "10.0.0.1:7470"},
 		{"advertise.cluster", c.Advertise.Cluster, c.Listen.Cluster, "10.0.0.1:7471"},
@@ -24,6 +25,17 @@ func (s *source) checkAddresses(c *Config) {
 			continue
 		}
 		s.checkDialable(a.key, a.own, a.example)
+	}
+}
+
+// checkMetrics accepts an empty address as well: no listener.
+func (s *source) checkMetrics(c *Config) {
+	if c.Metrics == "" {
+		return
+	}
+	s.checkListen("listen.metrics", c.Metrics)
+	if (c.Metrics == c.Listen.API || c.Metrics == c.Listen.Cluster) && !s.bad("listen") {
+		s.blame("listen.metrics", "use another port, such as 127.0.0.1:7472", "another listener has the same address")
 	}
 }
 

@@ -28,6 +28,7 @@ func (s *source) check(c *Config) {
 	s.checkCluster(&c.Cluster)
 	s.checkAddresses(c)
 	s.checkPaths(c)
+	s.checkRoles(c.Roles)
 	if c.Journal.Size != 0 && c.Journal.Size < minJournal {
 		s.blame("journal.size", "write at least 16MiB, or 0B for none", "%v is too little for a journal", c.Journal.Size)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/evenkeel/evenkeel/agent/procfs"
+	"github.com/evenkeel/evenkeel/cmd/internal/roles"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
@@ -19,12 +20,14 @@ type Config struct {
 	Host      Host
 	Cluster   Cluster
 	Listen    Addresses
+	Metrics   string    // host:port of the read-only listener for /metrics and /healthz; empty: none
 	Advertise Addresses // what other members and operators dial
 	TLS       TLS
 	Libvirt   Libvirt   // of hypervisors only
 	Migration Migration // of hypervisors only
 	StateDir  string
-	Socket    string // unix socket for operators on this host
+	Socket    string       // unix socket for operators on this host
+	Roles     roles.Grants // what users and groups of this host may do at the socket
 	Journal   Journal
 	Log       Log
 	Lab       bool // a test fleet on one machine: `mode auto` asks for nothing
@@ -114,10 +117,12 @@ func defaults(hostname string) Config {
 		Role:      cluster.RoleHypervisor,
 		Host:      Host{Name: hostname},
 		Listen:    Addresses{API: ":7470", Cluster: ":7471"},
+		Metrics:   "127.0.0.1:7472",
 		TLS:       TLS{CA: "/etc/evenkeel/tls/ca.pem", Cert: "/etc/evenkeel/tls/host.pem", Key: "/etc/evenkeel/tls/host.key"},
 		Migration: Migration{Transport: TransportTLS},
 		StateDir:  "/var/lib/evenkeel",
 		Socket:    "/run/evenkeel/agent.sock",
+		Roles:     roles.Default(),
 		Journal:   Journal{Size: 2 * cluster.GiB},
 		Log:       Log{Level: slog.LevelInfo},
 	}

@@ -98,7 +98,11 @@ func (s *source) decode(root *yaml.Node, cfg *Config) {
 	cluster.number("bootstrapExpect", &cfg.Cluster.BootstrapExpect)
 	cluster.done()
 
-	top.addresses("listen", &cfg.Listen)
+	listen := top.section("listen")
+	listen.text("api", &cfg.Listen.API)
+	listen.text("cluster", &cfg.Listen.Cluster)
+	listen.text("metrics", &cfg.Metrics)
+	listen.done()
 	top.addresses("advertise", &cfg.Advertise)
 
 	tls := top.section("tls")
@@ -118,6 +122,12 @@ func (s *source) decode(root *yaml.Node, cfg *Config) {
 
 	top.text("stateDir", &cfg.StateDir)
 	top.text("socket", &cfg.Socket)
+
+	grants := top.section("roles")
+	grants.names("admin", &cfg.Roles.Admin)
+	grants.names("operate", &cfg.Roles.Operate)
+	grants.names("view", &cfg.Roles.View)
+	grants.done()
 
 	journal := top.section("journal")
 	journal.size("size", &cfg.Journal.Size)

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/evenkeel/evenkeel/agent/procfs"
+	"github.com/evenkeel/evenkeel/cmd/internal/roles"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
@@ -52,11 +53,13 @@ func TestExampleSaysWhatItMeans(t *testing.T) {
 		Host:      Host{Name: "hv1", Zone: "rack-4", CPUs: procfs.CPUs{0, 1, 2, 3}, Memory: 4 * cluster.GiB},
 		Cluster:   Cluster{ID: "5b6a1f0e-8f4e-4a77-9d0c-1f7f3c8e2a11", Peers: []string{"10.199.0.1:7471", "10.199.0.2:7471", "10.199.0.3:7471"}, BootstrapExpect: 3},
 		Listen:    Addresses{API: ":7470", Cluster: ":7471"},
+		Metrics:   "127.0.0.1:7472",
 		Advertise: Addresses{API: "10.199.0.1:7470", Cluster: "10.199.0.1:7471"},
 		TLS:       TLS{CA: "/etc/evenkeel/tls/ca.pem", Cert: "/etc/evenkeel/tls/host.pem", Key: "/etc/evenkeel/tls/host.key"},
 		Migration: Migration{Transport: TransportTLS, Address: "10.199.0.1"},
 		StateDir:  "/var/lib/evenkeel",
 		Socket:    "/run/evenkeel/agent.sock",
+		Roles:     roles.Default(),
 		Journal:   Journal{Size: 2 * cluster.GiB},
 		Log:       Log{Level: slog.LevelInfo},
 	}

@@ -180,6 +180,14 @@ func (s *section) list(key string, into *[]string) {
 	}
 }
 
+// names reads a list that takes the place of the default as a whole.
+func (s *section) names(key string, into *[]string) {
+	given := []string{}
+	if s.list(key, &given); s.values[key] != nil {
+		*into = given
+	}
+}
+
 // done reports keys that the section should not have.
 func (s *section) done() {
 	for name, node := range s.keys {
