@@ -55,7 +55,12 @@ func TestConcernsByCause(t *testing.T) {
 			m.Incarnation = 2
 			w.must(byHost(hv1), Announce{testCluster, m})
 		}, true, false},
-		"a new settings": {func(w *world) {
+		"a candidate": {func(w *world) {
+			d := w.decide()
+			d.Decision.Proposed = []Candidate{{VM: vmA, Source: hv1, Target: hv2}}
+			w.must(byLeader, d)
+		}, true, false},
+		"new settings": {func(w *world) {
 			set := w.s.Settings
 			set.Enter++
 			w.must(byOperator, SetSettings{Settings: set})

@@ -55,7 +55,7 @@ func (p *Publisher) Next(s Snapshot, committed uint64) Snapshot {
 
 // round puts a host's figures on their scales. The figures of quiet VMs stay
 // as they were last told while they differ by no more than a step or the
-// slack: so the error of what the State has is at most two steps (7 %).
+// slack: so what the State has is at most a step (7 %) or the slack off.
 func (p *Publisher) round(l Load) Load {
 	before := p.sent.Load
 	l.TakenAt -= l.TakenAt % Time(time.Millisecond)

@@ -102,7 +102,7 @@ func TestWide(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v := rapid.Int64Range(0, 1<<rapid.IntRange(1, 62).Draw(t, "bits")).Draw(t, "v")
 		got := wide(v)
-		if v < 256 && got != v || abs(got-v)*1000 > v*4 || wide(got) != got || wide(v+1) < got {
+		if v < 256 && got != v || abs(got-v) > v/250 || wide(got) != got || wide(v+1) < got {
 			t.Fatalf("%d becomes %d, the next %d", v, got, wide(v+1))
 		}
 		code, ok := wideCode(got)
