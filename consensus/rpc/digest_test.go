@@ -76,3 +76,49 @@ func TestBadDigests(t *testing.T) {
 	logged(t, d, "an agent's stream ends", "format 104")
 	goesOn(t, d)
 }
+
+// An agent that hears what was committed sends what changed, and the State
+// has the whole; after a snapshot that nobody took, the next is whole again.
+func TestDeltasOverTheStream(t *testing.T) {
+	fleet := newFleet(t, 1)
+	startAll(t, fleet)
+	d := fleet[0]
+	if _, err := d.uplink.Propose(within(t), announce(d)); err != nil {
+		t.Fatal(err)
+	}
+	var pub cluster.Publisher
+	committed := uint64(0)
+	publish := func(sequence uint64, run cluster.MilliCPU) cluster.Snapshot {
+		s := snapshot(d.badge.id, sequence)
+		s.Load.VMs = []cluster.VMLoad{{Slot: 1, Run: 1000, Demand: 1000}, {Slot: 2, Run: run, Demand: run}}
+		sent := pub.Next(s, committed)
+		d.uplink.Publish(sent)
+		return sent
+	}
+	taken := func(sequence uint64) {
+		t.Helper()
+		awaitView(t, d.uplink, func(v cluster.View) bool { return v.Sequence == sequence })
+		committed = sequence
+		h, _ := d.linearizable(t).Host(d.badge.id.MemberID)
+		last, _ := h.Last()
+		if len(last.Load.VMs) != 2 || last.Load.VMs[0].Run != 1000 {
+			t.Fatalf("snapshot %d left %+v", sequence, last.Load.VMs)
+		}
+	}
+	if s := publish(1, 1000); s.Base != 0 {
+		t.Fatalf("the first amends %d", s.Base)
+	}
+	taken(1)
+	if s := publish(2, 4000); s.Base != 1 || len(s.Load.VMs) != 1 {
+		t.Fatalf("the second amends %d with %d VMs; want 1 with what changed", s.Base, len(s.Load.VMs))
+	}
+	taken(2)
+	pub.Next(snapshot(d.badge.id, 3), committed) // lost on the way
+	if s := publish(4, 500); s.Base != 0 || len(s.Load.VMs) != 2 {
+		t.Fatalf("after a lost one comes base %d with %d VMs; want a whole one", s.Base, len(s.Load.VMs))
+	}
+	taken(4)
+	if s := d.linearizable(t); s.Rejected != 0 {
+		t.Errorf("%d snapshots were refused", s.Rejected)
+	}
+}
