@@ -94,6 +94,9 @@ func (x *Executor) start(ctx context.Context, d *duty, target cluster.Member, v 
 	if err := x.note(m, PhaseStarting); err != nil {
 		return errors.Join(err, x.release(ctx, m, "the journal cannot be written"))
 	}
+	if why := x.tooLate(m); why != "" {
+		return x.release(ctx, m, why) // libvirt took its time over the stamp, or the host slept
+	}
 	begun, cancel := context.WithTimeout(ctx, m.StartWindow)
 	err := commit(begun, x.cfg.Uplink, cluster.Start{Move: m.ID})
 	cancel()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -57,7 +58,13 @@ func (m *Memory) Connect(to *Memory, requests, answers bool) {
 	if mine == nil {
 		return
 	}
-	mine.connect(raft.ServerAddress(to.addr), theirs, requests, answers)
+	mine.connect(raft.ServerAddress(to.at()), theirs, requests, answers)
+}
+
+func (m *Memory) at() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.addr
 }
 
 func (m *Memory) open() *memoryLine {
@@ -71,6 +78,21 @@ func (m *Memory) shut() error {
 	defer m.mu.Unlock()
 	m.line = nil
 	return nil
+}
+
+// Move gives the member another address, for its next start.
+func (m *Memory) Move(addr string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.addr = addr
+}
+
+// Lag lets everything that the member sends wait for so long first, until it
+// is closed: it gets no CPU.
+func (m *Memory) Lag(by time.Duration) {
+	if line := m.open(); line != nil {
+		line.lag.Store(int64(by))
+	}
 }
 
 // Freeze holds whoever writes until Thaw.
@@ -178,6 +200,7 @@ type memoryLine struct {
 	left   map[raft.ServerAddress]int // member over a bad line → streams that still carry a request
 	news   chan struct{}              // closed when a line has changed
 	closed bool
+	lag    atomic.Int64 // ns that each request waits before it is sent
 }
 
 var errLine = errors.New("i/o timeout")
@@ -233,6 +256,7 @@ func (l *memoryLine) over(to raft.ServerAddress, send func() error) error {
 	}
 	news := l.news
 	l.mu.Unlock()
+	time.Sleep(time.Duration(l.lag.Load()))
 	if !bad {
 		return send()
 	}
@@ -261,7 +285,22 @@ func (l *memoryLine) AppendEntriesPipeline(id raft.ServerID, target raft.ServerA
 	if bad {
 		return nil, errLine
 	}
-	return l.InmemTransport.AppendEntriesPipeline(id, target)
+	p, err := l.InmemTransport.AppendEntriesPipeline(id, target)
+	if err != nil {
+		return nil, err
+	}
+	return memoryPipeline{p, l}, nil
+}
+
+type memoryPipeline struct {
+	raft.AppendPipeline
+	line *memoryLine
+}
+
+// AppendEntries implements raft.AppendPipeline.
+func (p memoryPipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	time.Sleep(time.Duration(p.line.lag.Load()))
+	return p.AppendPipeline.AppendEntries(args, resp)
 }
 
 // RequestVote implements raft.Transport.

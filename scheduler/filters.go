@@ -105,18 +105,20 @@ func diskLock(f *fleet, _ *host, v *vm) *cluster.Refusal {
 // the VM does not go to and fro with it.
 func cooldown(f *fleet, _ *host, v *vm) *cluster.Refusal {
 	p, _ := f.state.Place(v.uuid)
-	if p.Moved == 0 {
+	// The place of a VM that nobody reported for a moment was forgotten.
+	moved := max(p.Moved, f.movedAt[v.uuid])
+	if moved == 0 {
 		return nil
 	}
 	moves := f.moved[v.uuid]
 	rest := f.set.Cooldown << min(max(moves-1, 0), maxDoublings)
 	switch {
-	case f.state.Now.Sub(p.Moved) >= rest:
+	case f.state.Now.Sub(moved) >= rest:
 		return nil
 	case moves > 1:
-		return no(cluster.CodeCooldown, "%s moved %v ago, cooldown is %v after %d moves within a day", v.name, age(f.state.Now, p.Moved), rest, moves)
+		return no(cluster.CodeCooldown, "%s moved %v ago, cooldown is %v after %d moves within a day", v.name, age(f.state.Now, moved), rest, moves)
 	}
-	return no(cluster.CodeCooldown, "%s moved %v ago, cooldown is %v", v.name, age(f.state.Now, p.Moved), rest)
+	return no(cluster.CodeCooldown, "%s moved %v ago, cooldown is %v", v.name, age(f.state.Now, moved), rest)
 }
 
 // maxDoublings bounds the cooldown to 32 times what is set.

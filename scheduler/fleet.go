@@ -22,6 +22,7 @@ type fleet struct {
 	weighed  int                     // candidates
 	stopped  map[string]cluster.Move // by VM: its last move, if it ended otherwise than done
 	moved    map[string]int          // by VM: its moves that ended done within a day
+	movedAt  map[string]cluster.Time // by VM: when the last of those ended
 }
 
 // host is a hypervisor.
@@ -96,12 +97,13 @@ func newFleet(in Input) *fleet {
 
 // recall goes through the moves of the past.
 func (f *fleet) recall() {
-	f.stopped, f.moved = map[string]cluster.Move{}, map[string]int{}
+	f.stopped, f.moved, f.movedAt = map[string]cluster.Move{}, map[string]int{}, map[string]cluster.Time{}
 	later := map[string]bool{} // VMs with a later move
 	for _, m := range f.state.MovesBackward() {
 		switch {
 		case m.State == cluster.MoveDone && f.state.Now.Sub(m.EndedAt) < 24*time.Hour:
 			f.moved[m.VM]++
+			f.movedAt[m.VM] = max(f.movedAt[m.VM], m.EndedAt)
 		case m.State != cluster.MoveDone && !m.State.Live() && !later[m.VM]:
 			f.stopped[m.VM] = m
 		}

@@ -177,9 +177,8 @@ func (s *State) checkAutomatic(o Order) error {
 	if held := s.Holding(); held != nil {
 		return held
 	}
-	p, _ := s.places.get(o.VM)
-	if p.Moved != 0 && s.Now.Sub(p.Moved) < s.Settings.Cooldown {
-		return refuse(CodeCooldown, "VM %s moved %v ago, cooldown is %v", o.VM, s.Now.Sub(p.Moved).Round(time.Second), s.Settings.Cooldown)
+	if moved := s.movedAt(o.VM); moved != 0 && s.Now.Sub(moved) < s.Settings.Cooldown {
+		return refuse(CodeCooldown, "VM %s moved %v ago, cooldown is %v", o.VM, s.Now.Sub(moved).Round(time.Second), s.Settings.Cooldown)
 	}
 	if n := s.OrderedSince(s.Now.Add(-time.Hour)); n >= s.Settings.PerHour {
 		return refuse(CodeBudget, "%d of %d moves this hour", n, s.Settings.PerHour)
@@ -191,6 +190,23 @@ func (s *State) checkAutomatic(o Order) error {
 		return refuse(CodeClockSkew, "the leader's clock is %v off the median of the hosts'", skew.Round(time.Millisecond))
 	}
 	return nil
+}
+
+// movedAt is when a move of ours last brought the VM to where it is. A place is
+// forgotten when nobody reports its VM for a moment (a copy of its host's image
+// with the same id did so), the moves are not.
+func (s *State) movedAt(vm string) Time {
+	p, _ := s.places.get(vm)
+	at := p.Moved
+	for _, m := range s.moves.backward() {
+		if m.OrderedAt < s.Now.Add(-s.Settings.Cooldown-24*time.Hour) {
+			break
+		}
+		if m.VM == vm && m.State == MoveDone {
+			at = max(at, m.EndedAt)
+		}
+	}
+	return at
 }
 
 // MaxSkew is how far the leader's clock may be off the median of the hosts'

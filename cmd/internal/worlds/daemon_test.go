@@ -38,10 +38,12 @@ type daemon struct {
 	starts  uint64
 	proc    *process      // nil while it is down
 	sleeps  chan struct{} // closed when the host resumes; nil while it is awake
+	stopped bool          // it is only the daemon that sleeps: its VMs run on
 	libvirt int           // faults under way that keep libvirt from answering
 	frozen  int           // faults under way that freeze the disk
 	full    int           // faults under way that fill it
 	slow    int           // faults under way that slow it down
+	empty   bool          // no VM is to be seen here
 	dying   bool          // the process ends: what it was writing gets through
 }
 
@@ -245,6 +247,15 @@ func (d *daemon) harm(frozen, full, slow int) {
 	d.ail()
 }
 
+// twinOf is a copy of a hypervisor's disk in another machine, where no VM runs.
+func (f *fleet) twinOf(d *daemon) *daemon {
+	twin := &daemon{
+		f: f, i: d.i, id: d.id, name: d.name, addr: d.addr, role: d.role, dir: d.dir + "-twin", life: make(chan struct{}, 1),
+		rng: rand.New(rand.NewPCG(f.seed, 77)), starts: d.starts - 1, empty: true,
+	}
+	return twin
+}
+
 // suspend stops a host's time: nothing on it makes progress, and what it had
 // begun comes late.
 func (d *daemon) suspend() {
@@ -255,10 +266,18 @@ func (d *daemon) suspend() {
 	d.f.connect()
 }
 
+// freeze stops the daemon alone, as SIGSTOP does.
+func (d *daemon) freeze() {
+	d.mu.Lock()
+	d.stopped = true
+	d.mu.Unlock()
+	d.suspend()
+}
+
 func (d *daemon) resume() {
 	d.mu.Lock()
 	close(d.sleeps)
-	d.sleeps = nil
+	d.sleeps, d.stopped = nil, false
 	d.mu.Unlock()
 	d.harm(-1, 0, 0)
 	d.f.connect()
@@ -306,7 +325,7 @@ func (s sleeper) Propose(ctx context.Context, c cluster.Command) (uint64, error)
 // propose is the replica's, under the laws' eyes.
 func (p *process) propose(ctx context.Context, c cluster.Command) (uint64, error) {
 	if c.ID == "" {
-		if _, sequenced := c.Body.(cluster.Snapshots); !sequenced {
+		if !c.Sequenced() {
 			c.ID = p.d.f.nextID()
 		}
 	}
@@ -369,8 +388,16 @@ func (p *process) execute() {
 	}).Serve(p.ctx, p.views)
 }
 
+// see is what there is on this host.
+func (d *daemon) see() ([]cluster.VM, cluster.Load) {
+	if d.empty {
+		return nil, cluster.Load{Window: 10 * time.Second, Source: cluster.SourceEBPF, CPUs: hostCPUs, Memory: hostMemory}
+	}
+	return d.f.truth.inventory(d.i)
+}
+
 func (p *process) live() agent.Live {
-	vms, load := p.d.f.truth.inventory(p.d.i)
+	vms, load := p.d.see()
 	var use cluster.Bytes
 	for _, v := range vms {
 		use += v.MaxMemory + cluster.VMOverhead
@@ -449,7 +476,7 @@ func (p *process) announce() {
 }
 
 func (p *process) publish(v cluster.View, n int) {
-	vms, load := p.d.f.truth.inventory(p.d.i)
+	vms, load := p.d.see()
 	if p.revision == 0 || !equal(vms, p.shown) {
 		p.revision++
 		p.shown = vms
@@ -514,6 +541,9 @@ func (u uplink) Views() <-chan cluster.View { return u.p.views }
 func (u uplink) Propose(ctx context.Context, c cluster.Command) (uint64, error) {
 	d := u.p.d
 	c.Actor = cluster.Actor{Kind: cluster.KindAgent, ID: d.id, Name: d.name}
+	if err := d.f.passes(ctx, c.Kind()); err != nil {
+		return 0, err
+	}
 	if c.ID == "" {
 		c.ID = d.f.nextID()
 	}

@@ -64,6 +64,8 @@ type fleet struct {
 
 	ids atomic.Uint64
 
+	holding map[string]chan struct{} // kind of agents' commands → closed when they may pass
+
 	mu       sync.Mutex
 	cut      map[[2]int]int // direction → faults under way that cut it
 	counts   map[string]int
@@ -74,7 +76,7 @@ type fleet struct {
 }
 
 func newFleet(t *testing.T, seed uint64) *fleet {
-	f := &fleet{t: t, seed: seed, wild: true, began: time.Now(), cut: map[[2]int]int{}, counts: map[string]int{}}
+	f := &fleet{t: t, seed: seed, wild: true, began: time.Now(), cut: map[[2]int]int{}, holding: map[string]chan struct{}{}, counts: map[string]int{}}
 	f.ctx, f.end = context.WithCancel(context.Background())
 	f.laws = newLaws(f)
 	dir := t.TempDir()
@@ -201,6 +203,48 @@ func (f *fleet) asleep(i int) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.sleeps != nil
+}
+
+// hold keeps agents' commands of a kind from being sent, until the returned
+// function lets them.
+func (f *fleet) hold(kind string) (release func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	gate := make(chan struct{})
+	f.holding[kind] = gate
+	return sync.OnceFunc(func() { close(gate) })
+}
+
+func (f *fleet) passes(ctx context.Context, kind string) error {
+	f.mu.Lock()
+	gate := f.holding[kind]
+	f.mu.Unlock()
+	if gate == nil {
+		return nil
+	}
+	select {
+	case <-gate:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// carries says whether a migration between two hosts makes progress: daemons
+// have no part in it.
+func (f *fleet) carries(a, b int) bool {
+	for _, i := range []int{a, b} {
+		d := f.daemons[i]
+		d.mu.Lock()
+		suspended := d.sleeps != nil && !d.stopped
+		d.mu.Unlock()
+		if suspended {
+			return false
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.cut[[2]int{a, b}] == 0 && f.cut[[2]int{b, a}] == 0
 }
 
 // reaches says whether what one host sends arrives at another.

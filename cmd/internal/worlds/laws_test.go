@@ -1,7 +1,8 @@
 package worlds
 
 import (
-	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +17,7 @@ type laws struct {
 
 	mu      sync.Mutex
 	entries map[uint64]entry
-	last    map[int]uint64 // replica → index that it applied last
+	applies map[int]int    // replica → entries that it applied
 	reigns  map[uint64]int // term → the replica that acknowledged in it
 	newest  cluster.State
 	begun   map[string]cluster.Time // VM → State's time at the end of its last move that was done
@@ -27,18 +28,22 @@ type laws struct {
 type entry struct {
 	term    uint64
 	id      string
+	kind    string
 	what    string
-	refused string
+	refused string // "" if it was taken
 }
 
 func newLaws(f *fleet) *laws {
-	return &laws{f: f, entries: map[uint64]entry{}, last: map[int]uint64{}, reigns: map[uint64]int{}, begun: map[string]cluster.Time{}}
+	return &laws{f: f, entries: map[uint64]entry{}, applies: map[int]int{}, reigns: map[uint64]int{}, begun: map[string]cluster.Time{}}
 }
 
 // applied: every replica applies the same entries, in their order, with the
 // same results. The first replica's are held against the laws of the State.
 func (l *laws) applied(replica int, a consensus.Applied) {
-	e := entry{a.Meta.Term, a.Command.ID, string(a.Data), fmt.Sprint(a.Refusal)}
+	e := entry{a.Meta.Term, a.Command.ID, a.Command.Kind(), string(a.Data), ""}
+	if a.Refusal != nil {
+		e.refused = a.Refusal.Error()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i := a.Meta.Index
@@ -47,7 +52,7 @@ func (l *laws) applied(replica int, a consensus.Applied) {
 		l.f.broken("replica %d applied at index %d\n%+v\nanother one\n%+v", replica, i, e, was)
 	}
 	l.entries[i] = e
-	l.last[replica] = i
+	l.applies[replica]++
 	if i <= l.newest.Index {
 		return
 	}
@@ -192,4 +197,30 @@ func (l *laws) acknowledgements() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.acks
+}
+
+// count is how many entries a replica has applied itself.
+func (l *laws) count(replica int) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.applies[replica]
+}
+
+// said are the commands of moves that were taken, in their order.
+func (l *laws) said() (out []cluster.Command) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, i := range slices.Sorted(maps.Keys(l.entries)) {
+		e := l.entries[i]
+		if !slices.Contains([]string{"reserve", "claim", "start", "advance", "end-job", "testify"}, e.kind) || e.refused != "" {
+			continue
+		}
+		c, err := cluster.DecodeCommand([]byte(e.what))
+		if err != nil {
+			l.f.t.Error(err)
+			continue
+		}
+		out = append(out, c)
+	}
+	return out
 }

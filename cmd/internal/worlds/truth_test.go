@@ -86,6 +86,56 @@ func (tr *truth) stir() {
 	}
 }
 
+// crowd puts so much on a host that it suffers, and little elsewhere. Call it
+// before the fleet starts.
+func (tr *truth) crowd(host int) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	for i, v := range tr.vms {
+		at := host
+		v.demand = 1100
+		if i >= 6 {
+			at, v.demand = (host+1+i%(hypervisors-1))%hypervisors, 200
+		}
+		v.at = map[int]agent.RunState{at: agent.RunStateRunning}
+	}
+}
+
+// crowdLive lets the host with the most VMs suffer.
+func (tr *truth) crowdLive() {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	n := map[int]int{}
+	most := 0
+	for _, v := range tr.vms {
+		for h, s := range v.at {
+			if s == agent.RunStateRunning {
+				n[h]++
+			}
+		}
+	}
+	for h := range hypervisors {
+		if n[h] > n[most] {
+			most = h
+		}
+	}
+	for _, v := range tr.vms {
+		v.demand = 150
+		if v.at[most] == agent.RunStateRunning {
+			v.demand = 1400
+		}
+	}
+}
+
+// started says whether libvirt was called for an order.
+func (tr *truth) started(order string) bool { return tr.called(order) > 0 }
+
+func (tr *truth) called(order string) int {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.calls[order]
+}
+
 func (tr *truth) find(id string) *vm {
 	i := slices.IndexFunc(tr.vms, func(v *vm) bool { return v.id == id })
 	if i < 0 {
@@ -192,7 +242,7 @@ func (tr *truth) run(j *job) {
 			close(j.over)
 			tr.mu.Unlock()
 		}
-		if tr.f.reaches(j.source, j.target) && tr.f.reaches(j.target, j.source) {
+		if tr.f.carries(j.source, j.target) {
 			done, cut = done+step, 0
 		} else if !tr.f.asleep(j.source) {
 			cut += step
@@ -349,7 +399,7 @@ func (h hypervisor) Stamp(ctx context.Context, id, order string) error {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	v := tr.find(id)
-	if v == nil || v.at[h.d.i] != agent.RunStateRunning {
+	if v == nil || h.d.empty || v.at[h.d.i] != agent.RunStateRunning {
 		return errors.New("domain not found")
 	}
 	v.stamp = order
@@ -363,6 +413,9 @@ func (h hypervisor) Migrate(ctx context.Context, r agent.MigrateRequest) error {
 	}
 	if !strings.HasPrefix(r.MigrateURI, "world://") {
 		return fmt.Errorf("migrate to %q", r.MigrateURI)
+	}
+	if h.d.empty {
+		return errors.New("domain not found")
 	}
 	j, err := tr.begin(h.d.i, r.VM, r.PeerURI)
 	if err != nil {
@@ -420,6 +473,9 @@ func (h hypervisor) Look(ctx context.Context, id string) (agent.Sighting, error)
 	tr, err := h.answers(ctx)
 	if err != nil {
 		return agent.Sighting{}, err
+	}
+	if h.d.empty {
+		return agent.Sighting{}, nil
 	}
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
