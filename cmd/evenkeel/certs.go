@@ -14,6 +14,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/cmd/internal/api"
 	"github.com/evenkeel/evenkeel/cmd/internal/certs"
+	"github.com/evenkeel/evenkeel/cmd/internal/roles"
 	"github.com/evenkeel/evenkeel/cmd/internal/ui"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
@@ -46,7 +47,8 @@ type certificate struct {
 	Cluster    string   `json:"cluster"`
 	For        string   `json:"for"` // ca, agent, witness or operator
 	Name       string   `json:"name"`
-	Member     string   `json:"member"` // id, "" for a CA
+	Member     string   `json:"member"`         // id, "" for a CA
+	Role       string   `json:"role,omitempty"` // view, operate or admin, of an operator
 	NotBefore  api.Time `json:"not_before"`
 	NotAfter   api.Time `json:"not_after"`
 }
@@ -63,6 +65,7 @@ func (a *app) printCertificate(c certificate, next string) error {
 		line("for", c.For+" "+c.Name)
 		line("cluster", c.Cluster)
 		line("member", c.Member)
+		line("role", c.Role)
 		line("valid", ui.Clock(c.NotBefore.Time)+" to "+ui.Clock(c.NotAfter.Time)+" UTC")
 		line("next", next)
 	}, []string{c.File})
@@ -101,6 +104,7 @@ func (a *app) certsInit() *cobra.Command {
 // issuing are the flags of a certificate to be made.
 type issuing struct {
 	ca, name, kind, id, out string
+	role                    string
 	ips, dns                []string
 	valid                   time.Duration
 }
@@ -140,13 +144,21 @@ again for the same host should have the same --id: it is the member's identity.`
 func (a *app) certsOperator() *cobra.Command {
 	i := issuing{kind: string(cluster.KindOperator)}
 	cmd := &cobra.Command{
-		Use:     "operator --name NAME",
-		Short:   "Make an operator's certificate: operator.pem, operator.key and ca.pem",
-		Example: `  evenkeel certs operator --ca ca --name alice --out alice`,
-		Args:    noArgs,
+		Use:   "operator --name NAME",
+		Short: "Make an operator's certificate: operator.pem, operator.key and ca.pem",
+		Long: `Makes the certificate of a person or a program that calls the API. Its role
+says what for: view reads; operate steers automation, too (mode, pause, moves,
+policy); admin changes members and judges VMs whose fate is unknown, too.`,
+		Example: `  evenkeel certs operator --ca ca --name alice --out alice
+  evenkeel certs operator --ca ca --name dashboard --role view --out dashboard`,
+		Args: noArgs,
 	}
 	i.flags(cmd)
+	cmd.Flags().StringVar(&i.role, "role", string(roles.Operate), "`ROLE`: view, operate or admin")
 	cmd.RunE = a.verb(func(context.Context, []string) error {
+		if _, err := roles.Parse(i.role); err != nil {
+			return usage{fmt.Errorf("--role: %w", err)}
+		}
 		return a.issue(i, "operator", fmt.Sprintf("evenkeel status --addr HOST --cacert %s --client-cert %s --client-key %s",
 			filepath.Join(i.out, "ca.pem"), filepath.Join(i.out, "operator.pem"), filepath.Join(i.out, "operator.key")))
 	})
@@ -156,7 +168,7 @@ func (a *app) certsOperator() *cobra.Command {
 // issue makes a certificate and puts it with its key and the CA's certificate
 // into a folder.
 func (a *app) issue(i issuing, base, next string) error {
-	req := certs.Request{Kind: cluster.Kind(i.kind), Name: i.name, MemberID: i.id, DNS: i.dns}
+	req := certs.Request{Kind: cluster.Kind(i.kind), Name: i.name, MemberID: i.id, DNS: i.dns, Role: roles.Role(i.role)}
 	if req.Name == "" {
 		return usage{errors.New("--name is missing")}
 	}
@@ -183,7 +195,7 @@ func (a *app) issue(i issuing, base, next string) error {
 		return plainFailure(err)
 	}
 	c := certificate{
-		File: file, Cluster: ca.ClusterID, For: i.kind, Name: i.name, Member: req.MemberID,
+		File: file, Cluster: ca.ClusterID, For: i.kind, Name: i.name, Member: req.MemberID, Role: i.role,
 		NotBefore: api.Time{Time: pair.Cert.NotBefore}, NotAfter: api.Time{Time: pair.Cert.NotAfter},
 	}
 	return a.printCertificate(c, next)

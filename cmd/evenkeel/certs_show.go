@@ -71,6 +71,13 @@ func readCertificate(path string) (certificate, error) {
 		return certificate{}, err
 	}
 	c.Cluster, c.For, c.Member = id.ClusterID, string(id.Kind), id.MemberID
+	if id.Kind == cluster.KindOperator {
+		role, err := certs.RoleOf(cert)
+		if err != nil {
+			return certificate{}, err
+		}
+		c.Role = string(role)
+	}
 	return c, nil
 }
 
