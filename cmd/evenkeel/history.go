@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,26 +16,37 @@ import (
 func (a *app) history() *cobra.Command {
 	var req api.HistoryRequest
 	var decisions bool
+	var since time.Duration
 	cmd := &cobra.Command{
 		Use:   "history",
 		Short: "Who was moved when and why, and did it help?",
 		Long: `Lists moves, newest first, with the steal of the VM that was predicted and what
 was measured after it had settled; or with --decisions what was decided, also
-when nothing moved.`,
+when nothing moved. With --since it goes beyond what the State keeps (2000 moves,
+500 decisions): through the journal of the member that is asked, which says since
+when it remembers.`,
 		Example: `  evenkeel history
   evenkeel history --vm db-03
   evenkeel history --decisions
+  evenkeel history --since 168h --limit 0
   evenkeel history --json | jq '.items[] | {id, vm, state, downtime_ms}'`,
 		Args: noArgs,
 	}
 	cmd.Flags().IntVar(&req.Limit, "limit", 50, "at most so many; 0: all that is kept")
 	cmd.Flags().StringVar(&req.VM, "vm", "", "moves of one VM, by `NAME|UUID`")
 	cmd.Flags().BoolVar(&decisions, "decisions", false, "decisions instead of moves")
+	cmd.Flags().DurationVar(&since, "since", 0, "back for so long a `TIME`, from this member's journal")
 	w := watchFlags(cmd)
 	cmd.RunE = a.verb(func(ctx context.Context, _ []string) error {
 		switch {
 		case decisions && req.VM != "":
 			return usage{fmt.Errorf("--vm is about moves; `evenkeel explain %s` finds the decisions about a VM", req.VM)}
+		case since < 0:
+			return usage{fmt.Errorf("--since is %v, must be more than 0", since)}
+		case w.on && since > 0:
+			return usage{errors.New("--watch shows the present, --since the past: say one of them")}
+		case since > 0:
+			return a.listPast(ctx, api.PastRequest{SinceSeconds: since.Seconds(), Decisions: decisions, VM: req.VM, Limit: req.Limit})
 		case w.on:
 			return a.follow(ctx, w, req, decisions)
 		case decisions:

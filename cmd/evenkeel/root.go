@@ -75,7 +75,7 @@ and says what may be done. Any member of the cluster takes any command.`,
 	cmd.SetHelpCommandGroupID("care")
 	cmd.SetCompletionCommandGroupID("care")
 	cmd.AddCommand(
-		group("see", a.status(), a.hosts(), a.vms(), a.plan(), a.explain(), a.history())...,
+		group("see", a.status(), a.hosts(), a.vms(), a.plan(), a.explain(), a.replay(), a.history())...,
 	)
 	cmd.AddCommand(
 		group("act", a.mode(), a.pause(), a.resume(), a.migrations(), a.policy())...,

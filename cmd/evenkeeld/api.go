@@ -17,7 +17,7 @@ func (h *host) openAPI() (*api.Server, error) {
 		local = counters{h.agent}
 	}
 	return api.Listen(api.Config{
-		Replica: h.node, Members: members{h}, Revoked: h.node.Revoked, CertExpires: h.tls.NotAfter, Local: local, Self: h.self, Name: h.cfg.Host.Name, Version: version,
+		Replica: h.node, Journal: h.recollect(), Members: members{h}, Revoked: h.node.Revoked, CertExpires: h.tls.NotAfter, Local: local, Self: h.self, Name: h.cfg.Host.Name, Version: version,
 		Listen: h.cfg.Listen.API, Socket: h.cfg.Socket, Roles: &h.cfg.Roles, ServerTLS: h.tls.ServerConfig, ClientTLS: h.tls.ClientConfig,
 		Logger: h.log,
 	})

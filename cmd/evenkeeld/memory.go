@@ -3,6 +3,7 @@ package main
 import (
 	"path/filepath"
 
+	"github.com/evenkeel/evenkeel/cmd/internal/api"
 	"github.com/evenkeel/evenkeel/consensus"
 	"github.com/evenkeel/evenkeel/consensus/journal"
 )
@@ -39,4 +40,12 @@ func (h *host) closeMemory() error {
 		return nil
 	}
 	return h.memory.Close()
+}
+
+// recollect is the journal as the API asks it, nil if there is none.
+func (h *host) recollect() api.Journal {
+	if h.memory == nil {
+		return nil
+	}
+	return h.memory
 }

@@ -6,7 +6,8 @@ package cluster
 type Decision struct {
 	ID        string      `json:"id"` // d-…, see State.NextDecisionID
 	At        Time        `json:"at"`
-	Index     uint64      `json:"index"` // applied index of the State that was planned on
+	Index     uint64      `json:"index"`                // applied index of the State that was planned on
+	PlannedAt Time        `json:"planned_at,omitempty"` // the time that was planned with: with Index it is all of the planner's input
 	Term      uint64      `json:"term"`
 	Leader    string      `json:"leader"` // member UUID
 	Mode      Mode        `json:"mode"`

@@ -95,18 +95,11 @@ func (r *Rebalancer) decide(ctx context.Context, s cluster.State, now cluster.Ti
 	if s.Mode == cluster.ModeOff {
 		return
 	}
-	result := scheduler.Plan(scheduler.Input{State: s, Now: now.Std()})
-	d := r.decision(s, result)
-	held := holding(s)
-	if len(result.Moves) == 0 || held != nil {
-		if len(result.Moves) > 0 {
-			d.Result, d.Code, d.Text = cluster.ResultRecommended, held.Code, held.Text
-		}
+	d, orders := Evaluate(s, r.cfg.Self.ID, now)
+	if len(orders) == 0 {
 		r.record(ctx, d)
 		return
 	}
-	d.Result = cluster.ResultMoved
-	orders := orders(s, result, now)
 	if _, err := r.propose(ctx, cluster.Decide{Decision: d, Orders: orders}); err != nil {
 		r.refused(ctx, d, err)
 		return
@@ -159,9 +152,9 @@ func (r *Rebalancer) record(ctx context.Context, d cluster.Decision) {
 	r.last, r.committed, r.unrecorded = d, now, 0
 }
 
-func (r *Rebalancer) decision(s cluster.State, p scheduler.Result) cluster.Decision {
+func decision(s cluster.State, leader string, p scheduler.Result) cluster.Decision {
 	d := cluster.Decision{
-		ID: s.NextDecisionID(), Index: p.Index, Term: s.Term, Leader: r.cfg.Self.ID, Mode: s.Mode, Policy: p.Policy,
+		ID: s.NextDecisionID(), Index: p.Index, Term: s.Term, Leader: leader, Mode: s.Mode, Policy: p.Policy,
 		Trigger: cluster.TriggerAuto, Result: cluster.ResultNothing, Code: p.Code, Text: p.Text,
 		Refused: p.Refused, Counts: p.Counts,
 	}

@@ -146,6 +146,12 @@ var documented = []struct{ typ, how string }{
 	{"TransferLeaderRequest", "`evenkeel cluster transfer-leader`, method `TransferLeader`"},
 	{"FinalizeRequest", "`evenkeel cluster upgrade finalize`, method `Finalize`"},
 	{"LockRequest", "`evenkeel cluster lock`, method `TakeLock`"},
+	{"SnapshotRequest", "request of `Snapshot`, which streams"},
+	{"SnapshotPart", ""},
+	{"PastRequest", "request of `Past`"},
+	{"Past", "`evenkeel history --since`, method `Past`"},
+	{"ReplayRequest", "request of `Replay`"},
+	{"Replay", "`evenkeel replay`, method `Replay`"},
 	{"UnlockRequest", "`evenkeel cluster unlock`, method `GiveLock`"},
 	{"HistoryRequest", "request of `Moves` and `Decisions`"},
 	{"ExplainRequest", "request of `Explain`"},
@@ -259,6 +265,9 @@ func jsonType(e ast.Expr) string {
 	case *ast.StarExpr:
 		return jsonType(e.X) + " or null"
 	case *ast.ArrayType:
+		if typeName(e.Elt) == "byte" {
+			return "string, base64"
+		}
 		return "array of " + jsonType(e.Elt)
 	case *ast.MapType:
 		return "object by name"

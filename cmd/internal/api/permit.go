@@ -26,6 +26,8 @@ var needs = map[string]roles.Role{
 	"Peer":        roles.View,
 	"LocalVMs":    roles.View,
 	"Version":     roles.View,
+	"Past":        roles.View,
+	"Replay":      roles.View,
 
 	"SetMode":        roles.Operate,
 	"Pause":          roles.Operate,

@@ -45,6 +45,8 @@ func (s *Server) router() *router {
 	handle(r, "Peers", s.peersOf)
 	local(s, r, "Peer", s.peer)
 	local(s, r, "LocalVMs", s.localVMs)
+	local(s, r, "Past", s.past)
+	local(s, r, "Replay", s.replay)
 	local(s, r, "Version", s.version)
 	r.mux.HandleFunc("/", r.unknown)
 	return r

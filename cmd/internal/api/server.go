@@ -34,6 +34,7 @@ type Local interface {
 type Config struct {
 	Replica Replica
 	Local   Local            // nil on a witness
+	Journal Journal          // nil: this member keeps no journal
 	Members Membership       // nil: who is in the cluster cannot be changed here
 	Self    cluster.Identity // of this member's certificate
 	Name    string           // of this member, for people
