@@ -87,6 +87,20 @@ func (d *daemon) running() *process {
 	return d.proc
 }
 
+// at is the host's address; move gives it another one.
+func (d *daemon) at() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.addr
+}
+
+func (d *daemon) move(addr string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.addr = addr
+	d.mem.Move(addr)
+}
+
 func (d *daemon) chance(n int) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -149,7 +163,7 @@ func (d *daemon) run() {
 	d.mu.Unlock()
 	if d.mem != nil {
 		node, err := consensus.OpenInMemory(consensus.Config{
-			Member: d.id, Cluster: clusterID, Role: d.role, Address: d.addr, Network: wire{d}, Peers: d.f.peers, BootstrapExpect: voters,
+			Member: d.id, Cluster: clusterID, Role: d.role, Address: d.at(), Network: wire{d}, Peers: d.f.peers, BootstrapExpect: voters,
 			Logger: slog.New(slog.DiscardHandler), Clock: d.clock.now,
 			Publish: func(a consensus.Applied) { d.f.laws.applied(d.i, a) },
 		}, d.mem)
@@ -250,7 +264,7 @@ func (d *daemon) harm(frozen, full, slow int) {
 // twinOf is a copy of a hypervisor's disk in another machine, where no VM runs.
 func (f *fleet) twinOf(d *daemon) *daemon {
 	twin := &daemon{
-		f: f, i: d.i, id: d.id, name: d.name, addr: d.addr, role: d.role, dir: d.dir + "-twin", life: make(chan struct{}, 1),
+		f: f, i: d.i, id: d.id, name: d.name, addr: d.at(), role: d.role, dir: d.dir + "-twin", life: make(chan struct{}, 1),
 		rng: rand.New(rand.NewPCG(f.seed, 77)), starts: d.starts - 1, empty: true,
 	}
 	return twin
@@ -470,7 +484,7 @@ func (p *process) announce() {
 	defer cancel()
 	_, _ = uplink{p}.Propose(ctx, cluster.Command{Body: cluster.Announce{Cluster: clusterID, Member: cluster.Member{
 		ID: p.d.id, Name: p.d.name, Role: p.d.role, Incarnation: p.incarnation, Level: cluster.CurrentLevel, Version: "world",
-		APIAddress: "10.0.0.1:7470", Address: p.d.addr, CPUs: hostCPUs, Memory: hostMemory,
+		APIAddress: "10.0.0.1:7470", Address: p.d.at(), CPUs: hostCPUs, Memory: hostMemory,
 		MigrationPeerURI: fmt.Sprint("world://", p.d.i), MigrationURI: "world://",
 	}}})
 }

@@ -228,11 +228,11 @@ func TestFault13AddressChanged(t *testing.T) {
 	calm(t, func(t *testing.T, f *fleet) {
 		for _, who := range []*daemon{f.follower(), f.leader()} {
 			who.kill()
-			who.addr = "10.9.0." + who.addr[len("10.0.0."):]
-			who.mem.Move(who.addr)
+			f.sleep(10 * time.Second) // as long as a host takes to come back with another address
+			who.move("10.9.0." + who.at()[len("10.0.0."):])
 			who.start()
 			moved := func() bool {
-				return slices.Contains(f.leader().running().node.Health().Voters, consensus.Voter{Member: who.id, Address: who.addr})
+				return slices.Contains(f.leader().running().node.Health().Voters, consensus.Voter{Member: who.id, Address: who.at()})
 			}
 			for range 600 {
 				if moved() {
@@ -241,7 +241,7 @@ func TestFault13AddressChanged(t *testing.T) {
 				f.sleep(100 * time.Millisecond)
 			}
 			if !moved() {
-				t.Errorf("%s is not known at %s after a minute", who.name, who.addr)
+				t.Errorf("%s is not known at %s after a minute", who.name, who.at())
 			}
 			f.must(cluster.Resume{})
 		}

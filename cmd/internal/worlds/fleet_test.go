@@ -412,7 +412,7 @@ func (w wire) find(addr string) (*consensus.Node, error) {
 	f := w.d.f
 	for _, m := range f.members {
 		p := m.running()
-		if m.addr == addr && p != nil && f.reaches(w.d.i, m.i) && f.reaches(m.i, w.d.i) {
+		if m.at() == addr && p != nil && f.reaches(w.d.i, m.i) && f.reaches(m.i, w.d.i) {
 			return p.node, nil
 		}
 	}
@@ -434,7 +434,7 @@ func (w wire) Join(ctx context.Context, addr string) error {
 	if err != nil {
 		return err
 	}
-	return node.Admit(ctx, w.d.id, w.d.addr)
+	return node.Admit(ctx, w.d.id, w.d.at())
 }
 
 // Accept implements net.Listener: Raft's streams do not come this way.

@@ -127,6 +127,16 @@ func (tr *truth) crowdLive() {
 	}
 }
 
+// begun is how many migrations there were.
+func (tr *truth) begun() (n int) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	for _, calls := range tr.calls {
+		n += calls
+	}
+	return n
+}
+
 // started says whether libvirt was called for an order.
 func (tr *truth) started(order string) bool { return tr.called(order) > 0 }
 
