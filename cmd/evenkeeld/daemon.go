@@ -172,6 +172,7 @@ func (h *host) run(ctx context.Context) error {
 	wg.Go(func() { h.lead(ctx) })
 	wg.Go(func() { h.watch(ctx, stop) })
 	wg.Go(func() { stop(operators.Run(ctx)) })
+	wg.Go(func() { h.tellMetrics(ctx) })
 	if h.agent != nil {
 		wg.Go(func() { h.agent.Run(ctx) })
 	} else {

@@ -30,6 +30,12 @@ type cappedListener struct {
 	hosts map[string]int
 }
 
+// CapConnections bounds a listener's open connections, in all and of one
+// address. Beyond the caps a connection is closed at once.
+func CapConnections(lis net.Listener, all, perHost int) net.Listener {
+	return capped(lis, all, perHost)
+}
+
 func capped(lis net.Listener, all, perHost int) *cappedListener {
 	return &cappedListener{Listener: lis, all: all, perHost: perHost, hosts: map[string]int{}}
 }
