@@ -3,6 +3,7 @@ package consensus
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -45,6 +46,9 @@ func openFiles(dir string, logger hclog.Logger) (*backend, error) {
 	case err != nil:
 		return nil, fmt.Errorf("raft log %s: %w; nothing was changed; restore it from a backup, or move the directory away and let this member join anew", path, err)
 	}
+	if err := sweep(dir); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
 	snaps, err := raft.NewFileSnapshotStoreWithLogger(dir, 2, logger)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("raft snapshots in %s: %w", dir, err), store.Close())
@@ -54,4 +58,18 @@ func openFiles(dir string, logger hclog.Logger) (*backend, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	return &backend{logs: cache, stable: store, snaps: snaps, close: store.Close}, nil
+}
+
+// sweep removes the snapshots that an earlier process was still writing when it
+// was killed. The library never looks at them again and never removes them.
+// The log's lock is held: nobody is writing one now.
+func sweep(dir string) error {
+	halves, err := filepath.Glob(filepath.Join(dir, "snapshots", "*.tmp"))
+	for _, half := range halves {
+		err = errors.Join(err, os.RemoveAll(half))
+	}
+	if err != nil {
+		return fmt.Errorf("raft snapshots that were left half written in %s: %w", dir, err)
+	}
+	return nil
 }
