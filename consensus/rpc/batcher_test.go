@@ -226,3 +226,39 @@ func TestBatcherDropsWhatFailed(t *testing.T) {
 		}
 	})
 }
+
+// Quiet hosts' snapshots wait for company, two seconds of a beat of five; a
+// suffering host's goes at the next tick and takes all along.
+func TestBatcherWaitsForCompany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &slowLog{}
+		b := runBatcher(t, l, 200*time.Millisecond)
+		beat := func(host string, sequence uint64, next time.Duration) {
+			s := snap(host, sequence, 1)
+			s.Load.NextIn = next
+			put(t, b, s)
+		}
+		entries := func(what string, want ...int) {
+			t.Helper()
+			var got []int
+			for _, batch := range l.noted() {
+				got = append(got, len(batch))
+			}
+			if fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("%s: entries of %v snapshots, want %v", what, got, want)
+			}
+		}
+		beat("a", 1, 5*time.Second)
+		time.Sleep(1500 * time.Millisecond)
+		beat("b", 1, 5*time.Second)
+		entries("after 1.5 s")
+		time.Sleep(750 * time.Millisecond)
+		entries("after 2.2 s", 2)
+		beat("a", 2, 5*time.Second)
+		time.Sleep(500 * time.Millisecond)
+		entries("a quiet one alone", 2)
+		beat("hot", 1, time.Second)
+		time.Sleep(250 * time.Millisecond)
+		entries("a hot one", 2, 2)
+	})
+}
