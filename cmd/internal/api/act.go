@@ -44,6 +44,7 @@ func act[Req any, P interface {
 	handle(r, method, func(ctx context.Context, who caller, req *Req) (*Change, error) {
 		a := P(req).act()
 		if err := mayAct(who, a); err != nil {
+			s.audit(ctx, who, method, &Act{}, nil, err)
 			return nil, err
 		}
 		if a.ID == "" {
@@ -63,7 +64,9 @@ func act[Req any, P interface {
 			}
 			return forward[Req, Change](ctx, s, who, method, req, err)
 		}
-		return s.persist(ctx, who, try)
+		change, err := s.persist(ctx, who, try)
+		s.audit(ctx, who, method, a, change, err)
+		return change, err
 	})
 }
 

@@ -48,11 +48,14 @@ var needs = map[string]roles.Role{
 	"Snapshot": roles.Admin,
 }
 
-// permitted lets a request through to a method if the caller has the role.
-func permitted(method string, h http.Handler) http.Handler {
+// permitted lets a request through to a method if the caller has the role, and
+// tells of a refusal.
+func permitted(refusal func(context.Context, caller, string, error), method string, h http.Handler) http.Handler {
 	refuse := connect.NewErrorWriter(handlerOptions()...)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := permit(r.Context(), method); err != nil {
+		who, err := permit(r.Context(), method)
+		if err != nil {
+			refusal(r.Context(), who, method, err)
 			_ = refuse.Write(w, r, err) // the caller has gone
 			return
 		}
@@ -60,19 +63,19 @@ func permitted(method string, h http.Handler) http.Handler {
 	})
 }
 
-func permit(ctx context.Context, method string) error {
+func permit(ctx context.Context, method string) (caller, error) {
 	who, err := whoIs(ctx)
 	if err != nil {
-		return err
+		return who, err
 	}
 	need := needs[method]
 	switch {
 	case who.role.Covers(need):
-		return nil
+		return who, nil
 	case who.actor.Kind != cluster.KindOperator:
-		return connect.NewError(connect.CodePermissionDenied, fmt.Errorf("%s needs the role %s; the certificate of %s is of kind %s and has the role %s: use an operator's, or the unix socket", method, need, who.actor.Name, who.actor.Kind, who.role))
+		return who, connect.NewError(connect.CodePermissionDenied, fmt.Errorf("%s needs the role %s; the certificate of %s is of kind %s and has the role %s: use an operator's, or the unix socket", method, need, who.actor.Name, who.actor.Kind, who.role))
 	}
-	return connect.NewError(connect.CodePermissionDenied, fmt.Errorf("%s needs the role %s; %s has the role %s", method, need, who.actor.Name, who.role))
+	return who, connect.NewError(connect.CodePermissionDenied, fmt.Errorf("%s needs the role %s; %s has the role %s", method, need, who.actor.Name, who.role))
 }
 
 // headerRole carries the role of the actor in headerActor.

@@ -20,7 +20,7 @@ func procedure(method string) string { return service + method }
 func (s *Server) routes() http.Handler { return s.router().mux }
 
 func (s *Server) router() *router {
-	r, l := &router{mux: http.NewServeMux()}, s.cfg.Limits
+	r, l := &router{mux: http.NewServeMux(), refusal: s.auditRefusal}, s.cfg.Limits
 	read(s, r, "Status", l.Status, s.status)
 	read(s, r, "Hosts", l.Read, s.hosts)
 	read(s, r, "VMs", l.Read+l.Ask, s.vms)
@@ -55,12 +55,13 @@ func (s *Server) router() *router {
 type router struct {
 	mux     *http.ServeMux
 	methods []string
+	refusal func(ctx context.Context, who caller, method string, err error) // is told of one
 }
 
 // add puts a method behind its permission. There is no other way in.
 func (r *router) add(method string, h http.Handler) {
 	r.methods = append(r.methods, method)
-	r.mux.Handle(procedure(method), permitted(method, h))
+	r.mux.Handle(procedure(method), permitted(r.refusal, method, h))
 }
 
 // handle adds a method.
