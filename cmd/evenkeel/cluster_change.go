@@ -175,6 +175,8 @@ func joinFailure(err error) error {
 		return exits{exitForbidden, err}
 	case connect.CodeInvalidArgument:
 		return exits{exitUsage, err}
+	case connect.CodeFailedPrecondition:
+		return exits{exitBlocked, err}
 	case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeUnknown:
 		return exits{exitUnreachable, fmt.Errorf("no member let this host in; the token stays good until it expires: %w", err)}
 	}

@@ -122,7 +122,7 @@ func (s *Server) enrol(ctx context.Context, req *EnrolRequest) (*Enrolment, erro
 	}
 	sign, err := s.signer(ctx, node)
 	if err != nil {
-		return nil, connect.NewError(connect.CodeUnavailable, err)
+		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
 	}
 	self := cluster.Actor{Kind: s.cfg.Identity.Kind, ID: s.cfg.Identity.MemberID, Name: s.cfg.Identity.Name}
 	index, err := node.Propose(ctx, cluster.Command{ID: "use " + token.ID + " " + member, Actor: self, Body: cluster.UseToken{Token: token.ID, Member: member}})

@@ -15,31 +15,43 @@ import (
 
 // Enrol asks the cluster that a token names to let this host in. config makes
 // the TLS configuration, which knows the cluster's CA by its fingerprint. It
-// tries the token's addresses, and where they point, until ctx ends.
+// tries the token's addresses, and where they point. While a member answers
+// that there is no leader, it tries again until ctx ends.
 func Enrol(ctx context.Context, addresses []string, config func(protocol string) *tls.Config, req EnrolRequest) (*Enrolment, error) {
-	queue := slices.Clone(addresses)
-	var errs []error
-	for hops := 0; len(queue) > 0 && hops < 2*maxTokenAddrs; hops++ {
-		addr := queue[0]
-		queue = queue[1:]
-		out, err := enrolAt(ctx, addr, config(ProtocolJoin), &req)
-		if err == nil {
-			return out, nil
-		}
-		err = &joinError{addr, err}
-		switch to, redirected := leaderIn(err); {
-		case redirected:
-			queue = append([]string{to}, queue...)
-		case connect.CodeOf(err) == connect.CodePermissionDenied || connect.CodeOf(err) == connect.CodeInvalidArgument:
-			return nil, err
-		default:
-			errs = append(errs, err)
-		}
-		if ctx.Err() != nil {
-			break
+	for {
+		out, again, err := enrolOnce(ctx, addresses, config, &req)
+		if err == nil || !again || !sleep(ctx, enrolPause) {
+			return out, err
 		}
 	}
-	return nil, errors.Join(append(errs, ctx.Err())...)
+}
+
+const enrolPause = 500 * time.Millisecond
+
+// enrolOnce asks each address once; again says that another round may do.
+func enrolOnce(ctx context.Context, addresses []string, config func(protocol string) *tls.Config, req *EnrolRequest) (out *Enrolment, again bool, err error) {
+	queue := slices.Clone(addresses)
+	var errs []error
+	for hops := 0; len(queue) > 0 && hops < 2*maxTokenAddrs && ctx.Err() == nil; hops++ {
+		addr := queue[0]
+		queue = queue[1:]
+		out, err := enrolAt(ctx, addr, config(ProtocolJoin), req)
+		if err == nil {
+			return out, false, nil
+		}
+		err = &joinError{addr, err}
+		to, redirected := leaderIn(err)
+		switch code := connect.CodeOf(err); {
+		case redirected:
+			queue = append([]string{to}, queue...)
+		case code == connect.CodePermissionDenied, code == connect.CodeInvalidArgument, code == connect.CodeFailedPrecondition:
+			return nil, false, err
+		default:
+			again = again || connect.IsWireError(err)
+			errs = append(errs, err)
+		}
+	}
+	return nil, again, errors.Join(append(errs, ctx.Err())...)
 }
 
 // joinError is what a member answered a host, without the wire's words.
