@@ -93,8 +93,8 @@ type Voter struct {
 // Applied is one entry after it was applied.
 type Applied struct {
 	Meta    cluster.Meta
-	Before  uint64 // index of the State before the entry: it does not follow on what was published last after a restored snapshot
-	Data    []byte // as it stands in the log; not to be changed
+	Before  cluster.Meta // of the State before the entry: not what was published last after a snapshot was restored
+	Data    []byte       // as it stands in the log; not to be changed
 	Command cluster.Command
 	State   cluster.State    // after the entry
 	Refusal *cluster.Refusal // nil if the command was taken

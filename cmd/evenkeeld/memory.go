@@ -31,7 +31,7 @@ func (h *host) remember(a consensus.Applied) {
 	}
 	h.memory.Record(journal.Entry{
 		Mark:   journal.Mark{Index: a.Meta.Index, Term: a.Meta.Term, At: a.Command.At},
-		Before: a.Before, Refused: a.Refusal != nil, Data: a.Data,
+		Before: a.Before.Index, BeforeTerm: a.Before.Term, Refused: a.Refusal != nil, Data: a.Data,
 	}, a.State)
 }
 

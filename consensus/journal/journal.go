@@ -35,9 +35,12 @@ type Config struct {
 // Entry is one applied entry of the log.
 type Entry struct {
 	Mark
-	Before  uint64 // index of the State before it
-	Refused bool   // it changed nothing but time
-	Data    []byte // as in the log, see cluster.DecodeCommand; not to be changed
+	Before uint64 // index of the State before it
+	// BeforeTerm is that State's term. It tells a recovered State from the one
+	// before the recovery. It is not kept: a break in it begins a new segment.
+	BeforeTerm uint64
+	Refused    bool   // it changed nothing but time
+	Data       []byte // as in the log, see cluster.DecodeCommand; not to be changed
 }
 
 // Journal is a journal that is open for writing and reading.

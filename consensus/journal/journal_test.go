@@ -53,7 +53,7 @@ func (h *history) grow(t testing.TB, skip uint64, term uint64, pad int) (Entry, 
 	if err != nil && refusal == nil {
 		t.Fatal(err)
 	}
-	e := Entry{Mark{index, term, c.At}, state.Index, refusal != nil, data}
+	e := Entry{Mark{index, term, c.At}, state.Index, state.Term, refusal != nil, data}
 	h.entries, h.states = append(h.entries, e), append(h.states, next)
 	return e, next
 }
@@ -253,6 +253,33 @@ func TestJournalTakesTheNewPast(t *testing.T) {
 	}
 	if s, err := j.StateAt(t.Context(), 45); err != nil || s.Term != 2 {
 		t.Errorf("state at 45 is of term %d: %v", s.Term, err)
+	}
+}
+
+// A recovered State has the index of the one before and is another: entries
+// after it are not applied to the old one.
+func TestJournalAfterARecovery(t *testing.T) {
+	dir, h := t.TempDir(), history{}
+	j := open(t, dir, 1<<20)
+	for range 20 {
+		h.feed(t, j, 0, 1, 0)
+	}
+	shut(t, j)
+	h.states[19] = h.states[19].Revive("a quorum was lost")
+	j = open(t, dir, 1<<20)
+	for range 20 {
+		h.feed(t, j, 0, 3000, 0)
+	}
+	shut(t, j)
+	j = open(t, dir, 1<<20)
+	defer j.Close()
+	for _, i := range []int{10, 25, 39} {
+		if s, err := j.StateAt(t.Context(), h.entries[i].Index); err != nil || !bytes.Equal(encoded(t, s), encoded(t, h.states[i])) {
+			t.Errorf("state at %d differs: %v", h.entries[i].Index, err)
+		}
+	}
+	if got, _ := collect(t, j, Range{}); !slices.EqualFunc(got, h.entries, same) {
+		t.Errorf("%d entries, want %d", len(got), len(h.entries))
 	}
 }
 

@@ -13,7 +13,8 @@ import (
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
-// ErrGone: the journal does not hold what was asked for, or not any more.
+// ErrGone says that the journal does not hold what was asked for, or not any
+// more.
 var ErrGone = errors.New("the journal does not hold it")
 
 // Range is a part of the journal; zero bounds are open.
@@ -90,7 +91,7 @@ func yieldEntries(ctx context.Context, s segment, r Range, limit Mark, yield fun
 			return nil
 		}
 		data, err := rec.open()
-		if err == nil && !yield(Entry{m, rec.before, rec.flags&flagRefused != 0, data}, nil) {
+		if err == nil && !yield(Entry{Mark: m, Before: rec.before, Refused: rec.flags&flagRefused != 0, Data: data}, nil) {
 			more, err = false, errEnough
 		}
 		return err

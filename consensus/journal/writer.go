@@ -148,7 +148,7 @@ func (w *writer) take(it item) {
 
 // write appends an entry, to a new segment where it must.
 func (w *writer) write(it item) error {
-	follows := w.newest.Index > 0 && it.Before == w.newest.Index
+	follows := w.newest.Index > 0 && it.Before == w.newest.Index && it.BeforeTerm == w.newest.Term
 	knowsState := w.newest.Index > 0 && w.state.Index == w.newest.Index
 	var err error
 	switch {

@@ -28,6 +28,7 @@ func (s State) Revive(why string) State {
 		}
 	}
 	s.LastMove += ReviveMoves
+	s.Term += ReviveTerms // so that nobody takes it for the State that was saved
 	s.Tokens, s.Lock = nil, Lock{}
 	s.Frozen = Frozen{Since: max(s.Now, 1), Cause: clip(why + "; look at `evenkeel history`, then `evenkeel resume`")}
 	return s

@@ -24,6 +24,7 @@ type still struct{ state cluster.State }
 func (s still) State() (cluster.State, uint64)            { return s.state, s.state.Index }
 func (s still) ReadIndex(context.Context) (uint64, error) { return s.state.Index, nil }
 func (s still) Health() consensus.Health                  { return consensus.Health{Part: "follower"} }
+
 func (s still) Propose(context.Context, cluster.Command) (uint64, error) {
 	return 0, consensus.ErrNotLeader
 }
@@ -45,13 +46,13 @@ func remembered(t *testing.T, decisions int, spoil func(int, *cluster.Decision))
 		if err != nil {
 			t.Fatal(err)
 		}
-		before := s.Index
-		next, err := s.Apply(cluster.Meta{Index: before + 1, Term: s.Term}, c)
+		before := s
+		next, err := s.Apply(cluster.Meta{Index: before.Index + 1, Term: s.Term}, c)
 		if err != nil {
 			t.Fatal(err)
 		}
 		s = next
-		j.Record(journal.Entry{Mark: journal.Mark{Index: s.Index, Term: s.Term, At: c.At}, Before: before, Data: data}, s)
+		j.Record(journal.Entry{Mark: journal.Mark{Index: s.Index, Term: s.Term, At: c.At}, Before: before.Index, BeforeTerm: before.Term, Data: data}, s)
 	}
 	apply(cluster.SetMode{Mode: cluster.ModeRecommend})
 	for i := range decisions {
@@ -97,7 +98,12 @@ func askJournal(t *testing.T, j api.Journal, s cluster.State) *api.Client {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx) }()
-	t.Cleanup(func() { stop(); <-done })
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 	c, err := api.Dial(api.Target{Socket: filepath.Join(dir, "s")})
 	if err != nil {
 		t.Fatal(err)
