@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,6 +27,7 @@ const patience = 2 * time.Minute
 // TestClusterScripts runs the command against real daemons, witnesses on
 // loopback, each with its own files, over TLS.
 func TestClusterScripts(t *testing.T) {
+	binary := buildDaemon(t)
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/cluster",
 		UpdateScripts: *update,
@@ -35,7 +35,7 @@ func TestClusterScripts(t *testing.T) {
 			"exits": exitsWith, "host": newHost, "daemon": runDaemon, "eventually": eventually, "token": keepToken, "mode-of": modeOf, "appears": appears, "move": moveHost, "serves": serves,
 		},
 		Setup: func(env *testscript.Env) error {
-			f := &testFleet{hosts: map[string]*testHost{}}
+			f := &testFleet{binary: binary, hosts: map[string]*testHost{}}
 			env.Values[fleetKey{}] = f
 			env.Defer(f.stop)
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
@@ -47,7 +47,10 @@ func TestClusterScripts(t *testing.T) {
 type fleetKey struct{}
 
 // testFleet is the hosts of one script.
-type testFleet struct{ hosts map[string]*testHost }
+type testFleet struct {
+	binary string
+	hosts  map[string]*testHost
+}
 
 // testHost is one host's files, and its daemon while it runs.
 type testHost struct {
@@ -79,27 +82,15 @@ func (h *testHost) end(signal syscall.Signal) {
 	h.daemon = nil
 }
 
-// daemonBinary is evenkeeld, built once.
-var daemonBinary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "ekd")
-	if err != nil {
-		return "", err
-	}
-	daemonDir = dir
-	path := filepath.Join(dir, "evenkeeld")
-	build := exec.Command("go", "build", "-o", path, "github.com/evenkeel/evenkeel/cmd/evenkeeld")
+// buildDaemon makes evenkeeld in a folder of the test's.
+func buildDaemon(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "evenkeeld")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/evenkeel/evenkeel/cmd/evenkeeld")
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build evenkeeld: %w\n%s", err, out)
+		t.Fatalf("build evenkeeld: %v\n%s", err, out)
 	}
-	return path, nil
-})
-
-var daemonDir string
-
-func removeDaemon() {
-	if daemonDir != "" {
-		os.RemoveAll(daemonDir)
-	}
+	return path
 }
 
 // newHost makes a witness' folder with ports of its own: host NAME. Its
@@ -145,8 +136,7 @@ func runDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	switch args[0] {
 	case "start":
-		path, err := daemonBinary()
-		ts.Check(err)
+		path := ts.Value(fleetKey{}).(*testFleet).binary
 		log, err := os.OpenFile(filepath.Join(h.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 		ts.Check(err)
 		cmd := exec.Command(path, "--config", h.config)

@@ -14,7 +14,6 @@ import (
 var update = flag.Bool("update", false, "rewrite what the scripts expect; then read the diff")
 
 func TestMain(m *testing.M) {
-	defer removeDaemon()
 	testscript.Main(m, map[string]func(){"evenkeel": main})
 }
 
