@@ -75,6 +75,11 @@ bench-bpf: ## measure what the probes cost against bpftrace and libbpf-tools; QU
 	@$(MAKE) --no-print-directory build
 	$(GO) run ./cmd/internal/lab/bench $(if $(QUICK),-quick)
 
+.PHONY: bench-consensus
+bench-consensus: ## measure the control plane at 10, 100, 1000 hosts, and failovers; QUICK=1 (root)
+	@deploy/setup.sh build
+	$(GO) run ./cmd/evenkeeld/bench $(if $(QUICK),-quick)
+
 .PHONY: sim
 sim: ## play the simulator's scenarios under several policies
 	$(GO) run ./scheduler/bench/sim -story=false scheduler/bench/sim/scenarios/*.txt
