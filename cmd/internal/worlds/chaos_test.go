@@ -154,7 +154,7 @@ func (f *fleet) chaos(play time.Duration) {
 			heal()
 			f.trace("%s no more", ft.name)
 		})
-		if rng.IntN(4) == 0 {
+		if rng.IntN(2) == 0 {
 			f.truth.stir()
 		}
 		if rng.IntN(6) == 0 && !f.alone {

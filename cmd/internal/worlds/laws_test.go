@@ -72,7 +72,7 @@ func (l *laws) check(before cluster.State, a consensus.Applied) {
 	}
 	perHost, perVM, all := map[string]int{}, map[string]int{}, 0
 	for _, m := range now.Moves() {
-		if !m.State.Live() {
+		if _, goesOn := edges[m.State]; !goesOn { // by our own table, not the State's
 			continue
 		}
 		perHost[m.Source]++
