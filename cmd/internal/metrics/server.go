@@ -163,7 +163,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.http.Shutdown(last) != nil {
 		s.http.Close()
 	}
-	<-done
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("metrics at %v: %w", s.lis.Addr(), err)
+	}
 	return nil
 }
 

@@ -58,13 +58,12 @@ func (g gathering) write(w io.Writer) error {
 		}
 		fmt.Fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", m.Name, m.Help, m.Name, m.Type)
 		for _, s := range samples {
-			out.WriteString(m.Name)
+			fmt.Fprint(out, m.Name)
 			for i, value := range s.labels {
-				out.WriteByte("{,"[min(i, 1)])
-				fmt.Fprintf(out, `%s="%s"`, m.Labels[i], escape.Replace(strings.ToValidUTF8(value, "\uFFFD")))
+				fmt.Fprintf(out, `%c%s="%s"`, "{,"[min(i, 1)], m.Labels[i], escape.Replace(strings.ToValidUTF8(value, "\uFFFD")))
 			}
 			if len(s.labels) > 0 {
-				out.WriteByte('}')
+				fmt.Fprint(out, "}")
 			}
 			fmt.Fprintf(out, " %s\n", strconv.FormatFloat(s.value, 'g', -1, 64))
 		}
