@@ -25,6 +25,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/cmd/internal/api"
 	"github.com/evenkeel/evenkeel/cmd/internal/certs"
+	"github.com/evenkeel/evenkeel/cmd/internal/roles"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
@@ -118,7 +119,11 @@ func (s *trio) must(err error) {
 
 func (s *trio) issue(ca *certs.CA, kind cluster.Kind, name string) {
 	s.t.Helper()
-	pair, err := ca.Issue(certs.Request{Kind: kind, Name: name, MemberID: uuid.NewString(), IPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}, time.Now(), time.Hour)
+	req := certs.Request{Kind: kind, Name: name, MemberID: uuid.NewString(), IPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}
+	if kind == cluster.KindOperator {
+		req.Role = roles.Admin // finalizes
+	}
+	pair, err := ca.Issue(req, time.Now(), time.Hour)
 	if err == nil {
 		err = pair.Save(s.file(name+".pem"), s.file(name+".key"))
 	}
