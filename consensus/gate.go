@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -122,6 +124,7 @@ func (n *Node) followDisk() {
 		switch shut := n.gate.why() != nil; {
 		case !shut && why != nil:
 			n.gate.shut(why)
+			n.callElection()
 			n.log.Error("this member cuts itself off, so that the others can elect a leader", "why", why)
 			n.tellGate()
 		case shut && why == nil && n.disk.stall() == 0:
@@ -146,6 +149,36 @@ func (n *Node) probeDisk() {
 	n.calls.Go(func() {
 		defer n.probing.Store(false)
 		n.disk.probe()
+	})
+}
+
+// callElection has another voter stand for election at once: it would miss the
+// heartbeats of a leader that has just shut itself off only seconds later. The
+// library's own transfer of leadership needs its main loop, which hangs. A
+// voter that is behind loses the election, and the timers do the rest.
+func (n *Node) callElection() {
+	if n.raft.State() != raft.Leader {
+		return
+	}
+	others := slices.DeleteFunc(n.voters(), func(v Voter) bool { return v.Member == n.cfg.Member })
+	if len(others) == 0 {
+		return
+	}
+	next := others[rand.IntN(len(others))]
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return
+	}
+	n.calls.Go(func() {
+		self := n.gate.transport
+		req := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{
+			ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(n.cfg.Member), Addr: self.EncodePeer(raft.ServerID(n.cfg.Member), raft.ServerAddress(n.cfg.Address)),
+		}}
+		err := self.TimeoutNow(raft.ServerID(next.Member), raft.ServerAddress(next.Address), req, new(raft.TimeoutNowResponse))
+		if err != nil {
+			n.log.Warn("the next leader could not be asked to stand for election", "member", next.Member, "err", err)
+		}
 	})
 }
 
