@@ -32,7 +32,6 @@ type result struct {
 	state            stateCost
 	snapshots        int // of Raft's, within the trial
 	rejected         uint64
-	refusal          string
 }
 
 func trials(quick bool) []trial {

@@ -42,11 +42,10 @@ type report struct {
 	Usage    usage           `json:"usage"`
 	Accepted uint64          `json:"accepted"` // snapshots since the cluster's birth
 	Rejected uint64          `json:"rejected"`
-	Refusal  string          `json:"refusal,omitempty"` // the last one
-	Entries  uint64          `json:"entries"`           // of snapshots, applied by this process
-	Payload  uint64          `json:"payload"`           // their bytes
-	Ages     []time.Duration `json:"ages,omitempty"`    // of snapshots when they were applied here, since the last line
-	Claims   []time.Duration `json:"claims,omitempty"`  // from order to claim, since the last line
+	Entries  uint64          `json:"entries"`          // of snapshots, applied by this process
+	Payload  uint64          `json:"payload"`          // their bytes
+	Ages     []time.Duration `json:"ages,omitempty"`   // of snapshots when they were applied here, since the last line
+	Claims   []time.Duration `json:"claims,omitempty"` // from order to claim, since the last line
 	Append   time.Duration   `json:"append"`
 	Taken    int             `json:"taken"` // raft snapshots in the folder with a higher index than before
 	State    stateCost       `json:"state,omitzero"`
