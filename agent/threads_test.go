@@ -67,8 +67,9 @@ func TestThreadsAreReadOnce(t *testing.T) {
 		t.Errorf("an id that came round: %v", got)
 	}
 	tree.named(700, "qemu-system-x86", 500)
-	tree.named(702, "IO iothread1", 501)
-	if got := of(42); got[702] != 501 {
+	tree.end(702)
+	tree.named(705, "CPU 0/KVM", 501)
+	if got := of(42); len(got) != 2 || got[700] != 500 || got[705] != 501 {
 		t.Errorf("another process under the same id: %v", got)
 	}
 	list.keep(map[int]bool{})

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"syscall"
 	"time"
 
@@ -32,6 +33,7 @@ func main() {
 	quick := flag.Bool("quick", false, "few VMs and seconds: shows that it works, not what it costs")
 	vms := flag.Int("vms", 100, "how many VMs")
 	hertz := flag.Int("hertz", 20, "how often each vCPU wakes up in a second")
+	profile := flag.String("cpuprofile", "", "write a CPU profile of the sampling to this file")
 	fake := flag.Bool("guest", false, "be a VM (it starts itself so)")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -41,9 +43,9 @@ func main() {
 	case *fake:
 		err = guest(*hertz)
 	case *quick:
-		err = run(ctx, os.Stdout, min(*vms, 10), *hertz, 5)
+		err = run(ctx, os.Stdout, trial{min(*vms, 10), *hertz, 5, *profile})
 	default:
-		err = run(ctx, os.Stdout, *vms, *hertz, 30)
+		err = run(ctx, os.Stdout, trial{*vms, *hertz, 30, *profile})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -51,13 +53,19 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, out io.Writer, vms, hertz, seconds int) error {
+// trial is what is to be measured.
+type trial struct {
+	vms, hertz, seconds int
+	profile             string // file for a CPU profile, "" for none
+}
+
+func run(ctx context.Context, out io.Writer, t trial) error {
 	meter, err := agent.OpenProbeMeter(procfs.Host(), uptime)
 	if err != nil {
 		return err
 	}
 	defer meter.Close()
-	all, err := startFleet(vms, hertz)
+	all, err := startFleet(t.vms, t.hertz)
 	if err != nil {
 		return err
 	}
@@ -68,14 +76,25 @@ func run(ctx context.Context, out io.Writer, vms, hertz, seconds int) error {
 			return err
 		}
 	}
+	if t.profile != "" {
+		f, err := os.Create(t.profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	before, first, ran := own(), s.last, time.Now()
-	for range seconds {
+	for range t.seconds {
 		if err := s.sample(ctx); err != nil {
 			return err
 		}
 	}
 	took, wall := own()-before, time.Since(ran)
-	return s.show(out, first, took, wall, hertz)
+	return s.show(out, first, took, wall, t.hertz)
 }
 
 // sampler does once a second what the agent does.
