@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 
 	"github.com/evenkeel/evenkeel/bpf"
@@ -97,6 +98,9 @@ func series(t *testing.T, page string) map[string]string {
 	out, name := map[string]string{}, ""
 	for text := range strings.Lines(page) {
 		text = strings.TrimSuffix(text, "\n")
+		if ours := strings.TrimPrefix(strings.TrimPrefix(text, "# HELP "), "# TYPE "); strings.HasPrefix(ours, "go_") || strings.HasPrefix(ours, "process_") {
+			continue // the library's own
+		}
 		if rest, ok := strings.CutPrefix(text, "# HELP "); ok {
 			name, _, _ = strings.Cut(rest, " ")
 			continue
@@ -151,6 +155,20 @@ func TestScrape(t *testing.T) {
 	}
 	if ages != 2 {
 		t.Errorf("ages of %d hosts, want those of 2", ages)
+	}
+}
+
+// Names, types, help and units are as Prometheus' own linter wants them.
+func TestNamesAreAsPrometheusWants(t *testing.T) {
+	cfg := config()
+	cfg.Local = greedy{2}
+	s := &Server{cfg: cfg}
+	problems, err := testutil.CollectAndLint(s.gather(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 }
 

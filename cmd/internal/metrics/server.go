@@ -9,6 +9,10 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
 	"github.com/evenkeel/evenkeel/cmd/internal/api"
 	"github.com/evenkeel/evenkeel/consensus"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
@@ -57,6 +61,7 @@ type Server struct {
 	http    *http.Server
 	scrapes chan struct{}
 	ended   ended
+	process *prometheus.Registry // of this process and its runtime
 }
 
 // Listen opens the port; Run serves it.
@@ -69,6 +74,8 @@ func Listen(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("metrics: %w; another evenkeeld, or listen.metrics is not an address of this host", err)
 	}
 	s := &Server{cfg: cfg, lis: api.CapConnections(lis, maxConnections, maxConnectionsPerHost), scrapes: make(chan struct{}, maxScrapes)}
+	s.process = prometheus.NewRegistry()
+	s.process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.http = &http.Server{
 		Handler:           readOnly(s.paths()),
 		ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, WriteTimeout: answerTime, IdleTimeout: idleTime,
@@ -114,9 +121,14 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), localTime)
 	defer cancel()
-	g := s.gather(ctx)
-	w.Header().Set("Content-Type", contentType)
-	_ = g.write(w) // the scraper has gone
+	scrape := prometheus.NewPedanticRegistry()
+	if err := scrape.Register(s.gather(ctx)); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	promhttp.HandlerFor(prometheus.Gatherers{scrape, s.process}, promhttp.HandlerOpts{
+		ErrorLog: s.http.ErrorLog, ErrorHandling: promhttp.ContinueOnError, DisableCompression: true,
+	}).ServeHTTP(w, r)
 }
 
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {

@@ -1,16 +1,12 @@
 package metrics
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"slices"
-	"strconv"
 	"strings"
-)
 
-// contentType is that of Prometheus' text format.
-const contentType = "text/plain; version=0.0.4; charset=utf-8"
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // sample is one series' value; labels are the values of its metric's labels.
 type sample struct {
@@ -48,27 +44,24 @@ func find(name string) (Metric, bool) {
 	return Catalogue[i], true
 }
 
-// write prints what was gathered, in the catalogue's order.
-func (g gathering) write(w io.Writer) error {
-	out := bufio.NewWriter(w)
+// Describe implements prometheus.Collector: which series there are is only
+// known when they are gathered.
+func (gathering) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (g gathering) Collect(out chan<- prometheus.Metric) {
 	for _, m := range Catalogue {
-		samples := g[m.Name]
-		if len(samples) == 0 {
-			continue
+		desc := prometheus.NewDesc(m.Name, m.Help, m.Labels, nil)
+		kind := prometheus.GaugeValue
+		if m.Type == counter {
+			kind = prometheus.CounterValue
 		}
-		fmt.Fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", m.Name, m.Help, m.Name, m.Type)
-		for _, s := range samples {
-			fmt.Fprint(out, m.Name)
+		for _, s := range g[m.Name] {
+			labels := make([]string, len(s.labels))
 			for i, value := range s.labels {
-				fmt.Fprintf(out, `%c%s="%s"`, "{,"[min(i, 1)], m.Labels[i], escape.Replace(strings.ToValidUTF8(value, "\uFFFD")))
+				labels[i] = strings.ToValidUTF8(value, "\uFFFD") // VMs may be named as they like
 			}
-			if len(s.labels) > 0 {
-				fmt.Fprint(out, "}")
-			}
-			fmt.Fprintf(out, " %s\n", strconv.FormatFloat(s.value, 'g', -1, 64))
+			out <- prometheus.MustNewConstMetric(desc, kind, s.value, labels...)
 		}
 	}
-	return out.Flush()
 }
-
-var escape = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
