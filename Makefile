@@ -45,7 +45,8 @@ test: setup build vagrant-validate vet ## every test, the fleet included
 	$(GO) test -race -timeout 60m -p 1 -count=1 $(ALONE)
 
 .PHONY: test-long
-test-long: test ## also fuzz every target for FUZZTIME (1m)
+test-long: test ## also play 100 worlds of an hour, and fuzz every target for FUZZTIME (1m)
+	EVENKEEL_SEEDS=100 $(GO) test -count=1 -timeout 60m ./cmd/internal/worlds -play 1h
 	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
 	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
 	    echo "$$target in $$(dirname "$$file")"; \
@@ -61,6 +62,7 @@ test-vm: ## run the tests of bpf/ on Debian's kernels in QEMU: KERNELS="5.10 6.1
 .PHONY: vet
 vet:
 	$(GO) vet ./...
+	$(GO) vet -tags evenkeel_next ./scheduler/cluster
 
 .PHONY: bench
 bench: build ## run the benchmarks
