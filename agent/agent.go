@@ -32,6 +32,12 @@ type Config struct {
 	DirtyRate func(ctx context.Context, vm string, period time.Duration) (bytesPerSec int64, err error)
 	Uplink    Uplink
 	Journal   *Journal
+	Survey    Surveyor             // nil: nothing is checked before a move
+	Images    Images               // nil: no disks are copied
+	Relay     Relay                // nil: VMs neither come nor go by relay
+	RelayDir  string               // of the relay's sockets
+	Hooks     Hooks                // of this host, asked before its VMs move and told afterwards
+	Hold      func() string        // why this host neither gives nor takes VMs, "" if it does; nil: it always does
 	Uptime    func() time.Duration // CLOCK_BOOTTIME
 	Now       func() time.Time     // this host's clock
 	Logger    *slog.Logger
@@ -45,6 +51,7 @@ type Agent struct {
 
 	mu       sync.Mutex
 	guests   []Guest
+	untold   int // VMs that are beyond what a host can tell of
 	arrivals arrivals
 	libvirt  error // why the last listing failed, nil if it did not
 	view     cluster.View
@@ -59,9 +66,12 @@ type Agent struct {
 
 	unlimited map[string]time.Duration // VMs without quotas, and when that was seen; gather's alone
 	live      Live
+	sampled   ProbeUse // of the scheduler's probe, by the newest sample
+	blocks    ProbeUse
 	relisted  chan struct{}
 	detailed  detailed
 	publisher cluster.Publisher // measure's alone
+	listed    time.Duration     // when culprits were; measure's alone
 }
 
 // detailed says which details were published last.
@@ -84,6 +94,10 @@ const (
 	quietDetails = time.Minute
 )
 
+// CulpritsEvery is how often a sample lists culprits, which only details tell
+// of: so often that two lie in each window, also when a second comes late.
+const CulpritsEvery = 4 * time.Second
+
 // New makes an agent; Run runs it.
 func New(cfg Config) *Agent {
 	a := &Agent{
@@ -94,8 +108,8 @@ func New(cfg Config) *Agent {
 	}
 	a.live.Load.Source = cluster.SourceNone
 	a.exec = NewExecutor(ExecutorConfig{
-		Member: cfg.Member.ID, Incarnation: cfg.Member.Incarnation, Hypervisor: cfg.Hypervisor, Uplink: cfg.Uplink,
-		Journal: cfg.Journal, Live: a.Live, Uptime: cfg.Uptime, Logger: cfg.Logger,
+		Member: cfg.Member.ID, Incarnation: cfg.Member.Incarnation, Link: cfg.Member.MigrationLink, Hypervisor: cfg.Hypervisor, Uplink: cfg.Uplink,
+		Journal: cfg.Journal, Survey: cfg.Survey, Images: cfg.Images, Relay: cfg.Relay, RelayDir: cfg.RelayDir, Hold: a.hold, Available: a.available, Hooks: cfg.Hooks, Live: a.Live, Uptime: cfg.Uptime, Logger: cfg.Logger,
 	})
 	return a
 }
@@ -109,6 +123,7 @@ func (a *Agent) Run(ctx context.Context) {
 	wg.Go(func() { a.exec.Serve(ctx, views) })
 	wg.Go(func() { a.gather(ctx) })
 	wg.Go(func() { a.measureDirty(ctx) })
+	wg.Go(func() { a.describe(ctx) })
 	a.measure(ctx)
 	wg.Wait()
 }
@@ -118,6 +133,12 @@ func (a *Agent) Live() Live {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.live
+}
+
+// available is the memory that the kernel would give away now.
+func (a *Agent) available() (cluster.Bytes, error) {
+	m, err := a.cfg.Proc.Memory()
+	return cluster.Bytes(m.AvailableBytes), err
 }
 
 // relay keeps the newest view for the measuring side, announces this member
@@ -133,8 +154,10 @@ func (a *Agent) relay(ctx context.Context, out chan cluster.View) {
 				return
 			}
 			a.see(v)
-			if v.Announced != a.cfg.Member.Incarnation {
-				announce(ctx, a.cfg.Uplink, v.Cluster, a.cfg.Member, a.log)
+			member := a.cfg.Member
+			member.Hold = a.hold()
+			if v.Announced != member.Incarnation || v.Hold != member.Hold {
+				announce(ctx, a.cfg.Uplink, v.Cluster, member, a.log)
 			}
 			select { // latest wins
 			case <-out:
@@ -220,6 +243,9 @@ func (a *Agent) list(ctx context.Context) {
 		return // what was known stays: QEMU lives on without libvirtd
 	}
 	slices.SortFunc(guests, func(x, y Guest) int { return cmp.Compare(x.UUID, y.UUID) })
+	all := len(guests)
+	guests = a.register.bounded(guests)
+	a.tells(guests, all)
 	a.guests = guests
 	a.arrivals.update(guests)
 	if a.register.update(guests, a.arriving) {
@@ -274,7 +300,7 @@ func (a *Agent) sample() {
 	if err := a.cfg.Meter.Follow(guests); err != nil {
 		a.log.Debug("some threads are not counted", "err", err)
 	}
-	reading, err := a.cfg.Meter.Read()
+	reading, err := a.read()
 	busy, busyErr := a.cfg.Busy()
 	own, ownErr := a.cfg.Own()
 	if err := errors.Join(err, busyErr, ownErr); err != nil {
@@ -283,9 +309,21 @@ func (a *Agent) sample() {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.sampled = ProbeUse{Probe: ProbeRunQueue, Cost: reading.Cost, Lost: reading.Lost}
 	a.window.add(sample{reading, busy, own})
 	a.auditor.add(reading)
 	a.refresh(hotPromise)
+}
+
+// read reads every counter, and the culprits as often as anybody is told of
+// them.
+func (a *Agent) read() (Reading, error) {
+	now := a.cfg.Uptime()
+	if now-a.listed < CulpritsEvery-sampleEvery/2 {
+		return a.cfg.Meter.Read()
+	}
+	a.listed = now
+	return a.cfg.Meter.ReadCulprits()
 }
 
 // refresh recomputes the live figures; a.mu is held.
@@ -384,14 +422,16 @@ type Counters struct {
 	Source    cluster.Source
 	Since     time.Time // when counting began
 	SampledAt time.Time
+	Block     *bpf.BlockVM // nil: the kernel does not count its block I/O
 }
 
 // Counters reads the raw counters of every VM here now.
 func (a *Agent) Counters() ([]Counters, error) {
-	reading, err := a.cfg.Meter.Read()
+	reading, err := a.cfg.Meter.ReadCulprits()
 	if err != nil {
 		return nil, err
 	}
+	blocks := a.readBlock()
 	now := a.cfg.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -401,10 +441,14 @@ func (a *Agent) Counters() ([]Counters, error) {
 		if !ok {
 			continue
 		}
-		out = append(out, Counters{
+		c := Counters{
 			VM: g.UUID, Name: g.Name, Threads: slices.Clone(g.VCPUThreads), RunNS: v.RunNS, WaitNS: v.WaitNS, Waits: v.Waits,
 			Causes: v.Causes, Culprits: v.Culprits, Roles: v.Roles, Source: a.cfg.Meter.Source(), Since: v.Since, SampledAt: now,
-		})
+		}
+		if b, ok := blocks[g.UUID]; ok {
+			c.Block = &b
+		}
+		out = append(out, c)
 	}
 	return out, nil
 }

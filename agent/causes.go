@@ -80,7 +80,10 @@ func (w *window) whoIsToBlame(d *cluster.Detail, uuid string, f hostFacts) {
 		putDownToQuota(&sum, f.throttled(uuid, span))
 	}
 	d.Waits = waits(sum, span)
-	d.Culprits = culprits(then, now, sum.Total(), f.task)
+	if then, now, ok := w.listed(uuid); ok {
+		whole := waited(then, now)
+		d.Culprits = culprits(then, now, whole.Total(), f.task)
+	}
 }
 
 // waited splits what the vCPUs waited between two readings. Waits that have
@@ -135,9 +138,19 @@ func culprits(then, now VMReading, whole uint64, task func(int) string) []cluste
 	for _, c := range then.Culprits {
 		before[key{c.VM, c.PID}] = c.WaitNS
 	}
+	// Who was not on a full list may have been just below its last one: of what
+	// it shows now, only what lies above that is sure to be of the window.
+	var below uint64
+	if n := len(then.Culprits); n == bpf.MaxCulprits {
+		below = then.Culprits[n-1].WaitNS
+	}
 	var out []cluster.Culprit
 	for _, c := range now.Culprits {
-		told := cluster.Culprit{VM: c.VM, Share: ratio(less(c.WaitNS, before[key{c.VM, c.PID}]), whole)}
+		was, known := before[key{c.VM, c.PID}]
+		if !known {
+			was = below
+		}
+		told := cluster.Culprit{VM: c.VM, Share: ratio(less(c.WaitNS, was), whole)}
 		if told.Share < cluster.Percent(1)/10 {
 			continue
 		}

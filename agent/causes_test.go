@@ -18,7 +18,7 @@ func eleven(at func(s uint64, v *VMReading, c *VCPUReading)) *window {
 	for s := range uint64(11) {
 		v := VMReading{Since: time.Unix(1, 0), VCPUs: []VCPUReading{{TID: 100}}}
 		at(s, &v, &v.VCPUs[0])
-		w.add(sample{reading: Reading{At: time.Duration(s) * time.Second, VMs: map[string]VMReading{vmID(0): v}}})
+		w.add(sample{reading: Reading{At: time.Duration(s) * time.Second, Listed: s%5 == 1, VMs: map[string]VMReading{vmID(0): v}}})
 	}
 	return &w
 }
@@ -126,6 +126,41 @@ func TestCulpritsOfTheWindow(t *testing.T) {
 	}
 }
 
+// Few samples list culprits: shares are of what was waited between two that do,
+// and one alone says nothing.
+func TestCulpritsBetweenListings(t *testing.T) {
+	w := eleven(func(s uint64, v *VMReading, c *VCPUReading) {
+		c.WaitNS = 500*ms*s + 100*ms*s*s // not evenly
+		c.Causes[bpf.CauseVM] = c.WaitNS
+		if s%5 == 1 { // as eleven says
+			v.Culprits = []bpf.Culprit{{VM: vmID(7), WaitNS: c.WaitNS / 2}}
+		}
+	})
+	d, _ := w.details(&gatherings{}, facts(1)).VM(0)
+	if want := []cluster.Culprit{{VM: vmID(7), Share: 500_000}}; !slices.Equal(d.Culprits, want) {
+		t.Errorf("culprits %+v, want %+v", d.Culprits, want)
+	}
+	for s := range w.samples {
+		w.samples[s].reading.Listed = s == 6
+	}
+	if d, _ := w.details(&gatherings{}, facts(1)).VM(0); len(d.Culprits) != 0 || d.Waits == nil {
+		t.Errorf("by one listing: %+v", d)
+	}
+}
+
+// Who enters a full list is not blamed for what it did before the window.
+func TestCulpritThatEntersAFullList(t *testing.T) {
+	var then, now VMReading
+	for n := range bpf.MaxCulprits {
+		then.Culprits = append(then.Culprits, bpf.Culprit{VM: vmID(n), WaitNS: 1000})
+	}
+	now.Culprits = []bpf.Culprit{{VM: vmID(99), WaitNS: 1100}}
+	got := culprits(then, now, 1000, nil)
+	if want := []cluster.Culprit{{VM: vmID(99), Share: 100_000}}; !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 // At most four are named, the largest; of equal ones always the same.
 func TestFewCulpritsAreNamed(t *testing.T) {
 	w := eleven(func(s uint64, v *VMReading, c *VCPUReading) {
@@ -164,7 +199,7 @@ func TestTaskNamesFit(t *testing.T) {
 // Whatever is reported passes the State's bounds.
 func TestFiguresPassTheBounds(t *testing.T) {
 	w := eleven(func(s uint64, v *VMReading, c *VCPUReading) {
-		c.RunNS, c.WaitNS, c.OpenWaitNS = 1<<40*s, 1<<50*s, 1<<45*s
+		c.RunNS, c.WaitNS, c.OpenWaitNS = 1<<40*s, 1<<40*s, 1<<35*s
 		for cause := range c.Causes {
 			c.Causes[cause] = 1 << 48 * s
 		}
@@ -173,7 +208,7 @@ func TestFiguresPassTheBounds(t *testing.T) {
 	f := facts(1)
 	f.task = func(pid int) string { return fmt.Sprint("task ", pid, " \xfe of a very long name") }
 	l := w.load(f)
-	if l.Contention > cluster.Whole || l.VMs[0].Contention > cluster.Whole {
+	if l.Contention > cluster.Whole || l.VMs[0].Contention > cluster.Whole || l.VMs[0].Absurd() != "" {
 		t.Errorf("%+v", l)
 	}
 	for _, c := range w.details(&gatherings{}, f).VMs[0].Culprits {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -36,22 +38,46 @@ type stage struct {
 	seq   map[string]uint64
 	dirs  map[string]string
 	stops map[string]func()
+
+	surveys   map[string]agent.Surveyor     // of hosts; others check nothing
+	images    map[string]agent.Images       // of hosts; others make none
+	hooks     string                        // directory of hooks of both hosts
+	link      cluster.BytesPerSecond        // of each host's migrations
+	available func() (cluster.Bytes, error) // at both hosts
 }
 
 // world is where the VM really is.
 type world struct {
-	mu      sync.Mutex
-	at      map[string]agent.RunState // host → state of vm1; absent if missing
-	job     bool                      // a migration is under way
-	script  func(ctx context.Context, w *world) error
-	called  int
-	aborted bool
+	mu       sync.Mutex
+	at       map[string]agent.RunState // host → state of vm1; absent if missing
+	job      bool                      // a migration is under way
+	script   func(ctx context.Context, w *world) error
+	called   int
+	asked    agent.MigrateRequest // of the last call
+	aborted  bool
+	switched bool // to post-copy
+
+	defined  map[string]agent.Definition // by host; none: transient
+	setFails int                         // times that autostart can't be set
+
+	lets   error        // libvirt's word on whether the VM may go
+	atLets func(*world) // what happens while it is asked; it has the lock
+
+	resumed  int  // times that a host resumed the VM
+	byPerson bool // a person paused it, no migration
 }
 
 func (w *world) set(host string, s agent.RunState) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.at[host] = s
+}
+
+// definitions are those that there are now; a host goes on with its own.
+func (w *world) definitions() map[string]agent.Definition {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.defined)
 }
 
 func (w *world) running() (hosts []string) {
@@ -78,8 +104,53 @@ func transfer(ctx context.Context, w *world) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.at = map[string]agent.RunState{hvB: agent.RunStateRunning}
+	w.at = map[string]agent.RunState{hvB: w.arrival()}
 	return nil
+}
+
+// arrival is what the VM does at the target right after the migration.
+func (w *world) arrival() agent.RunState {
+	if w.asked.ArrivePaused {
+		return agent.RunStatePaused
+	}
+	return agent.RunStateRunning
+}
+
+// endless is a migration that never converges.
+func endless(_ context.Context, w *world) error {
+	for {
+		time.Sleep(100 * time.Millisecond)
+		w.mu.Lock()
+		aborted := w.aborted
+		w.mu.Unlock()
+		if aborted {
+			return errors.New("canceled by client")
+		}
+	}
+}
+
+// untilSwitched does not converge. Once it was switched to post-copy the VM runs
+// at the target, and the rest takes a while, which nobody may cut short.
+func untilSwitched(_ context.Context, w *world) error {
+	for {
+		time.Sleep(100 * time.Millisecond)
+		w.mu.Lock()
+		aborted, switched := w.aborted, w.switched
+		w.mu.Unlock()
+		switch {
+		case aborted:
+			return errors.New("canceled by client")
+		case switched:
+			w.mu.Lock()
+			w.at = map[string]agent.RunState{hvA: agent.RunStatePaused, hvB: agent.RunStateRunning}
+			w.mu.Unlock()
+			time.Sleep(25 * time.Second)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.at = map[string]agent.RunState{hvB: agent.RunStateRunning}
+			return nil
+		}
+	}
 }
 
 // hypervisor is one host's view of the world.
@@ -94,9 +165,19 @@ func (h hypervisor) Events(context.Context) (<-chan agent.GuestEvent, error) {
 }
 func (h hypervisor) Stamp(context.Context, string, string) error { return nil }
 
-func (h hypervisor) Migrate(ctx context.Context, _ agent.MigrateRequest) error {
+func (h hypervisor) Lets(context.Context, agent.MigrateRequest) error {
+	h.w.mu.Lock()
+	defer h.w.mu.Unlock()
+	if h.w.atLets != nil {
+		h.w.atLets(h.w)
+	}
+	return h.w.lets
+}
+
+func (h hypervisor) Migrate(ctx context.Context, r agent.MigrateRequest) error {
 	h.w.mu.Lock()
 	h.w.called++
+	h.w.asked = r
 	h.w.job = true
 	script := h.w.script
 	h.w.mu.Unlock()
@@ -139,11 +220,59 @@ func (h hypervisor) Abort(context.Context, string) error {
 	return nil
 }
 
+func (h hypervisor) PostCopy(context.Context, string) error {
+	h.w.mu.Lock()
+	defer h.w.mu.Unlock()
+	if !h.w.asked.PostCopy {
+		return errors.New("post-copy can only be started while outgoing migration is in progress with it")
+	}
+	h.w.switched = true
+	return nil
+}
+
+func (h hypervisor) Resume(context.Context, string) error {
+	h.w.mu.Lock()
+	defer h.w.mu.Unlock()
+	if h.w.at[h.host] != agent.RunStatePaused {
+		return errors.New("Requested operation is not valid: domain is already running")
+	}
+	h.w.at[h.host], h.w.resumed = agent.RunStateRunning, h.w.resumed+1
+	return nil
+}
+
+func (h hypervisor) Definition(context.Context, string) (agent.Definition, error) {
+	h.w.mu.Lock()
+	defer h.w.mu.Unlock()
+	if h.w.at[h.host] == agent.RunStateAbsent && !h.w.defined[h.host].Persistent {
+		return agent.Definition{}, agent.ErrNoVM
+	}
+	return h.w.defined[h.host], nil
+}
+
+func (h hypervisor) SetAutostart(_ context.Context, _ string, on bool) error {
+	h.w.mu.Lock()
+	defer h.w.mu.Unlock()
+	if h.w.setFails > 0 {
+		h.w.setFails--
+		return errors.New("cannot create autostart directory")
+	}
+	d := h.w.defined[h.host]
+	if !d.Persistent {
+		return agent.ErrNoVM
+	}
+	d.Autostart = on
+	h.w.defined[h.host] = d
+	return nil
+}
+
 func (h hypervisor) Look(context.Context, string) (agent.Sighting, error) {
 	h.w.mu.Lock()
 	defer h.w.mu.Unlock()
 	s := h.w.at[h.host]
-	return agent.Sighting{State: s, Process: s != agent.RunStateAbsent, JobRunning: h.w.job}, nil
+	return agent.Sighting{
+		State: s, Process: s != agent.RunStateAbsent, JobRunning: h.w.job,
+		PausedByMigration: s == agent.RunStatePaused && !h.w.byPerson,
+	}, nil
 }
 
 // uplink proposes straight to the stage's State as its host.
@@ -255,7 +384,9 @@ func (st *stage) start(host string, live func(*agent.Live)) {
 	up := &uplink{st: st, host: host, views: make(chan cluster.View)}
 	st.ups[host] = up
 	x := agent.NewExecutor(agent.ExecutorConfig{
-		Member: host, Incarnation: 1, Hypervisor: hypervisor{&st.world, host}, Uplink: up, Journal: j,
+		Member: host, Incarnation: 1, Link: st.link, Hypervisor: hypervisor{&st.world, host}, Uplink: up, Journal: j, Survey: st.surveys[host], Images: st.images[host],
+		Available: st.available,
+		Hooks:     agent.Hooks{Dir: st.hooks, Host: "hv-" + host[35:], Logger: slog.New(slog.DiscardHandler)},
 		Live: func() agent.Live {
 			l := agent.Live{Load: loadOf(host, cluster.Percent(75)), Inventory: *inventoryOf(host), Connected: true}
 			if live != nil {
@@ -290,15 +421,22 @@ func (st *stage) stop() {
 // order commits a move of vm1 from A to B.
 func (st *stage) order() {
 	st.t.Helper()
+	st.orderWith(func(*cluster.Order) {})
+}
+
+func (st *stage) orderWith(change func(*cluster.Order)) {
+	st.t.Helper()
 	s := st.state()
 	now := cluster.TimeOf(time.Now())
+	o := cluster.Order{
+		ID: s.NextMoveID(0), VM: vm1, Source: hvA, Target: hvB, Trigger: cluster.TriggerAuto, Reason: "test", Term: st.term,
+		DecidedOn: s.Index, Deadline: now.Add(30 * time.Second), StartWindow: 30 * time.Second, Budget: time.Minute,
+		Predicted: cluster.Effect{SourceContentionBefore: cluster.Percent(75)},
+	}
+	change(&o)
 	st.must(cluster.Command{Level: 1, Body: cluster.Decide{
 		Decision: cluster.Decision{ID: s.NextDecisionID(), Index: s.Index, Result: cluster.ResultMoved},
-		Orders: []cluster.Order{{
-			ID: s.NextMoveID(0), VM: vm1, Source: hvA, Target: hvB, Trigger: cluster.TriggerAuto, Reason: "test", Term: st.term,
-			DecidedOn: s.Index, Deadline: now.Add(30 * time.Second), StartWindow: 30 * time.Second, Budget: time.Minute,
-			Predicted: cluster.Effect{SourceContentionBefore: cluster.Percent(75)},
-		}},
+		Orders:   []cluster.Order{o},
 	}})
 }
 
@@ -311,6 +449,7 @@ func (st *stage) play(d time.Duration) cluster.Move {
 			_ = st.apply(cluster.Command{Level: 1, Body: cluster.Expire{Move: m.ID}})
 		}
 	}
+	synctest.Wait() // what is due at this very moment is part of the scene
 	for _, m := range st.state().MovesBackward() {
 		return m
 	}
@@ -357,6 +496,12 @@ func TestMoves(t *testing.T) {
 		st.start(hvB, nil)
 		st.order()
 		expect(t, st.play(5*time.Second), cluster.MoveVetoed, cluster.CodeRelieved)
+	})
+	story(t, "a source that does not suffer gives a VM that makes room for another", func(t *testing.T, st *stage) {
+		st.start(hvA, func(l *agent.Live) { l.Load.Contention, l.Load.ContentionMax = 0, 0 })
+		st.start(hvB, nil)
+		st.orderWith(func(o *cluster.Order) { o.Code = cluster.CodeMakesRoom })
+		expect(t, st.play(20*time.Second), cluster.MoveDone, "")
 	})
 	story(t, "the target vetoes what does not fit its memory", func(t *testing.T, st *stage) {
 		st.start(hvA, nil)
@@ -460,25 +605,88 @@ func TestMoves(t *testing.T) {
 		}
 	})
 	story(t, "a budget that is spent aborts, and the VM stays", func(t *testing.T, st *stage) {
-		st.world.script = func(ctx context.Context, w *world) error {
-			for {
-				time.Sleep(100 * time.Millisecond)
-				w.mu.Lock()
-				aborted := w.aborted
-				w.mu.Unlock()
-				if aborted {
-					return errors.New("canceled by client")
-				}
-			}
-		}
+		st.world.script = endless
 		st.start(hvA, nil)
 		st.start(hvB, nil)
 		st.order()
-		expect(t, st.play(90*time.Second), cluster.MoveAborted, "")
+		m := st.play(90 * time.Second)
+		expect(t, m, cluster.MoveAborted, "")
 		if got := st.world.running(); len(got) != 1 || got[0] != hvA {
 			t.Errorf("the VM runs on %v", got)
 		}
+		if want := "not done within its time budget of " + m.Budget.String() + ": canceled by client"; !strings.HasSuffix(m.Report, want) {
+			t.Errorf("reported %q, want %q", m.Report, want)
+		}
 	})
+	story(t, "a daemon that adopts a migration grants it no new budget", func(t *testing.T, st *stage) {
+		st.world.script = endless
+		st.start(hvA, nil)
+		st.start(hvB, nil)
+		st.order()
+		m := st.play(10 * time.Second)
+		for spent := 10 * time.Second; spent < m.Budget; spent += 10 * time.Second {
+			st.stops[hvA]()
+			st.start(hvA, nil)
+			m = st.play(10 * time.Second)
+		}
+		m = st.play(5 * time.Second)
+		expect(t, m, cluster.MoveAborted, "")
+		if took := m.EndedAt.Sub(m.StartedAt); took > m.Budget+5*time.Second {
+			t.Errorf("aborted after %v, its budget is %v", took, m.Budget)
+		}
+	})
+	story(t, "libvirt is asked for what the policy allows", func(t *testing.T, st *stage) {
+		set := cluster.DefaultSettings()
+		set.AllowUnlocked, set.WarmUp = true, 0
+		set.Bandwidth, set.MaxDowntime, set.AutoConverge = cluster.BytesPerSecond(64*cluster.MiB), time.Second, true
+		set.Parallel = 4
+		st.must(cluster.Command{Level: 1, Actor: cluster.Actor{Kind: cluster.KindOperator, ID: "op", Name: "ann"}, Body: cluster.SetSettings{Settings: set}})
+		st.start(hvA, nil)
+		st.start(hvB, nil)
+		st.order()
+		expect(t, st.play(20*time.Second), cluster.MoveDone, "")
+		if r := st.world.asked; r.BandwidthBytesPerSec != 64<<20 || r.MaxDowntime != time.Second || !r.AutoConverge || r.Parallel != 4 || r.Unsafe {
+			t.Errorf("libvirt was asked for %+v", r)
+		}
+	})
+	story(t, "where the policy says nothing, a migration takes half of the link", func(t *testing.T, st *stage) {
+		st.link = 125_000_000
+		st.start(hvA, nil)
+		st.start(hvB, nil)
+		st.order()
+		m := st.play(20 * time.Second)
+		expect(t, m, cluster.MoveDone, "")
+		if want := (cluster.Limit{Rate: 62_500_000, By: cluster.LimitSource}); m.Limit != want || st.world.asked.BandwidthBytesPerSec != 62_500_000 {
+			t.Errorf("limit %+v, libvirt was asked for %d bytes/s", m.Limit, st.world.asked.BandwidthBytesPerSec)
+		}
+	})
+	for _, c := range []struct {
+		name  string
+		allow bool
+		state cluster.MoveState
+	}{
+		{"with post-copy, one that does not converge goes on at the target at half its budget", true, cluster.MoveDone},
+		{"without, it is aborted at the end of it", false, cluster.MoveAborted},
+	} {
+		story(t, c.name, func(t *testing.T, st *stage) {
+			set := st.state().Settings
+			set.PostCopy = c.allow
+			st.must(cluster.Command{Level: 1, Actor: cluster.Actor{Kind: cluster.KindOperator, ID: "op", Name: "ann"}, Body: cluster.SetSettings{Settings: set}})
+			st.world.script = untilSwitched
+			st.start(hvA, nil)
+			st.start(hvB, nil)
+			st.order()
+			m := st.play(90 * time.Second)
+			expect(t, m, c.state, "")
+			half := m.Budget / 2
+			if took := m.JobEndedAt.Sub(m.StartedAt); c.allow && (took < half || took > half+30*time.Second) {
+				t.Errorf("it ended after %v of a budget of %v", took, m.Budget)
+			}
+			if st.world.switched != c.allow || st.world.aborted == c.allow {
+				t.Errorf("switched %v, aborted %v", st.world.switched, st.world.aborted)
+			}
+		})
+	}
 	story(t, "an operator's cancel reaches a running migration", func(t *testing.T, st *stage) {
 		st.start(hvA, nil)
 		st.start(hvB, nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/evenkeel/evenkeel/agent/procfs"
+	"github.com/evenkeel/evenkeel/bpf"
 )
 
 // gather asks for the VMs' vitals now and then until ctx ends.
@@ -46,17 +47,29 @@ func (a *Agent) gatherBlock(guests []Guest, into gathering) {
 	if err := a.cfg.Block.Follow(guests); err != nil {
 		a.log.Debug("the block I/O of some VMs is not counted", "err", err)
 	}
-	r, err := a.cfg.Block.Read()
-	if err != nil {
-		a.log.Error("block I/O", "err", err)
-		return
-	}
-	for id, vm := range r.VMs {
+	for id, vm := range a.readBlock() {
 		if v, here := into.vms[id]; here {
 			v.block = &vm
 			into.vms[id] = v
 		}
 	}
+}
+
+// readBlock is what the kernel counted of the VMs' block I/O so far, nil if it
+// does not.
+func (a *Agent) readBlock() map[string]bpf.BlockVM {
+	if a.cfg.Block == nil {
+		return nil
+	}
+	r, err := a.cfg.Block.Read()
+	if err != nil {
+		a.log.Error("block I/O", "err", err)
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.blocks = ProbeUse{Probe: ProbeBlock, Cost: r.Cost, Lost: r.Lost + r.Absurd + r.Future}
+	return r.VMs
 }
 
 // gatherDisks asks libvirt what the guests saw of their disks. A VM of which

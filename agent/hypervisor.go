@@ -27,6 +27,10 @@ type Hypervisor interface {
 	// that the call did not succeed: where the VM runs is what Look says, on
 	// both hosts. When ctx ends the call is abandoned; the job goes on.
 	Migrate(ctx context.Context, r MigrateRequest) error
+	// Lets asks whether such a migration would be let begin, and begins none.
+	// ErrBlocked and ErrUnsafe say that it would not; any other error says nothing
+	// of it. A QEMU that hangs can hold it up.
+	Lets(ctx context.Context, r MigrateRequest) error
 	// Job reports the migration job that runs on the VM now; ErrNoJob if none.
 	Job(ctx context.Context, vm string) (Job, error)
 	// CompletedJob reports the statistics of the VM's last migration job, asked
@@ -34,12 +38,29 @@ type Hypervisor interface {
 	CompletedJob(ctx context.Context, vm string) (Job, error)
 	// Abort asks libvirt to cancel the VM's job; ErrNoJob if there is none.
 	Abort(ctx context.Context, vm string) error
+	// PostCopy has the VM of a job that was begun so run on at the target at once,
+	// which fetches the rest of its memory while it runs.
+	PostCopy(ctx context.Context, vm string) error
+	// Resume lets a paused VM run on.
+	Resume(ctx context.Context, vm string) error
+	// Definition reads what libvirt keeps of a VM; ErrNoVM if there is none.
+	Definition(ctx context.Context, vm string) (Definition, error)
+	// SetAutostart has libvirt start a VM with this host, or no more; ErrNoVM if
+	// it has no such VM.
+	SetAutostart(ctx context.Context, vm string, on bool) error
 	// Look tells what is true of one VM on this host at this moment.
 	Look(ctx context.Context, vm string) (Sighting, error)
 }
 
 // ErrNoJob means that no migration job is known for the VM.
 var ErrNoJob = errors.New("no migration job")
+
+// ErrBlocked means that the VM has something, or is in a state, with which
+// libvirt or QEMU lets it go nowhere.
+var ErrBlocked = errors.New("it is let go nowhere")
+
+// ErrUnsafe means that libvirt takes a disk's cache mode for a danger.
+var ErrUnsafe = errors.New("a disk's cache makes a migration unsafe")
 
 // ErrDisconnected means that libvirt cannot be reached at the moment.
 var ErrDisconnected = errors.New("libvirt is not reachable")
@@ -85,8 +106,16 @@ type MigrateRequest struct {
 	MigrateURI           string        // where the memory goes, e.g. tcp://10.99.0.3
 	BandwidthBytesPerSec int64         // 0: libvirt's default
 	MaxDowntime          time.Duration // 0: QEMU's default (300 ms)
-	Persist              bool          // define at the target and undefine at the source (the VM is persistent)
-	Unsafe               bool
+	Persist              bool          // define it at the target (the VM is persistent)
+	Undefine             bool          // and no longer at the source
+	AutoConverge         bool          // slow its vCPUs down while it does not converge
+	ArrivePaused         bool          // leave it paused at the target
+	PostCopy             bool          // it may be switched to post-copy, see Hypervisor.PostCopy
+	Parallel             int           // connections that its memory goes over at once; 0 and 1: one
+	CopyDisks            []string      // the disks to copy along, by their targets ("vda"); the target has images for them
+	DisksURI             string        // where these go; "": beside the memory
+	TLS                  bool          // QEMU encrypts the memory's stream with the hosts' own certificates
+	Unsafe               bool          // also if libvirt takes a disk's cache for a danger
 }
 
 // Job is the state of a migration job.
@@ -96,6 +125,7 @@ type Job struct {
 	TotalBytes, ProcessedBytes, RemainingBytes int64
 	DirtyBytesPerSec, BandwidthBytesPerSec     int64
 	Iteration                                  int64
+	ThrottlePercent                            int64         // by how much auto-converge slows the vCPUs now
 	Downtime                                   time.Duration // measured, or expected while the job runs; 0 unknown
 }
 
@@ -103,6 +133,6 @@ type Job struct {
 type Sighting struct {
 	State             RunState
 	Process           bool // a QEMU process with that UUID exists, whatever libvirt says
-	PausedByMigration bool // State is paused and libvirt's reason is migration (or post-copy)
+	PausedByMigration bool // State is paused and libvirt's reason is migration: in post-copy it never is, for then the source's memory is old
 	JobRunning        bool // evidence counts only when no job runs
 }

@@ -28,8 +28,8 @@ func (r *register) update(guests []Guest, arriving func(vm string) bool) bool {
 	vms := make([]cluster.VM, 0, len(guests))
 	for _, g := range guests {
 		vms = append(vms, cluster.VM{
-			Slot: r.slots[g.UUID], UUID: g.UUID, Name: g.Name,
-			VCPUs: g.onlineVCPUs(), MaxMemory: cluster.Bytes(g.MaxMemoryBytes),
+			Slot: r.slots[g.UUID], UUID: g.UUID, Name: cmp.Or(g.Name, g.UUID),
+			VCPUs: min(g.onlineVCPUs(), cluster.MaxVCPUs), MaxMemory: min(max(cluster.Bytes(g.MaxMemoryBytes), 0), cluster.MaxMemory),
 			Run: g.run(), Migrating: g.Migrating, Persistent: g.Persistent, Lock: g.lock(),
 			Incoming: g.State == RunStatePaused && (g.Incoming || arriving(g.UUID)),
 		})

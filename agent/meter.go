@@ -15,6 +15,8 @@ type Meter interface {
 	Follow(guests []Guest) error
 	// Read gives the counters of every VM that is followed.
 	Read() (Reading, error)
+	// ReadCulprits is Read with the VMs' Culprits, which cost a row of all VMs for each VM.
+	ReadCulprits() (Reading, error)
 	Source() cluster.Source
 	Close() error
 }
@@ -27,7 +29,9 @@ type Reading struct {
 	// Throttling says that the causes tell throttling by quotas from contention;
 	// else the groups' own accounts are all that is known of it.
 	Throttling bool
-	VMs        map[string]VMReading
+	// Listed says that the VMs' Culprits are; else they are not known.
+	Listed bool
+	VMs    map[string]VMReading
 }
 
 // VMReading holds one VM's counters. None of them ever falls while Since

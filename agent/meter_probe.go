@@ -47,7 +47,10 @@ func (*ProbeMeter) Source() cluster.Source { return cluster.SourceEBPF }
 func (p *ProbeMeter) SetLevel(l bpf.Level) error { return p.probes.SetLevel(l) }
 
 // Close takes the probe out of the kernel.
-func (p *ProbeMeter) Close() error { return p.probes.Close() }
+func (p *ProbeMeter) Close() error {
+	p.listed.keep(nil)
+	return p.probes.Close()
+}
 
 // Follow makes these the VMs that are counted, with the threads that they
 // have now.
@@ -113,10 +116,19 @@ func (p *ProbeMeter) lookForVhost() error {
 
 // Read gives the counters of every VM that is followed, and beside those of
 // some vCPUs the kernel's own sums, so that the books can be checked.
-func (p *ProbeMeter) Read() (Reading, error) {
+func (p *ProbeMeter) Read() (Reading, error) { return p.read(p.probes.Read) }
+
+// ReadCulprits is Read with the VMs' Culprits.
+func (p *ProbeMeter) ReadCulprits() (Reading, error) {
+	r, err := p.read(p.probes.ReadCulprits)
+	r.Listed = err == nil
+	return r, err
+}
+
+func (p *ProbeMeter) read(probes func() (bpf.Reading, error)) (Reading, error) {
 	due := p.due()
 	before := p.kernelSums(due)
-	r, err := p.probes.Read()
+	r, err := probes()
 	if err != nil {
 		return Reading{}, err
 	}
@@ -151,8 +163,9 @@ func (p *ProbeMeter) Read() (Reading, error) {
 }
 
 // auditOneIn is how many vCPUs share one audit a reading: each has its turn
-// every eight seconds, which costs a tenth of reading them all.
-const auditOneIn = 8
+// every twenty seconds, three times within the span that books are compared
+// over. Every eight seconds it was a quarter of what sampling costs.
+const auditOneIn = 20
 
 // due are the threads whose turn it is to be audited.
 func (p *ProbeMeter) due() []int {

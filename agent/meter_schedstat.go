@@ -145,6 +145,9 @@ func (v *schedstatVM) retire(tid int) {
 	v.retired.Waits += t.now.Timeslices - t.base.Timeslices
 }
 
+// ReadCulprits is Read: schedstat knows no culprits.
+func (s *SchedstatMeter) ReadCulprits() (Reading, error) { return s.Read() }
+
 // Read gives the counters of every VM that is followed.
 func (s *SchedstatMeter) Read() (Reading, error) {
 	s.mu.Lock()

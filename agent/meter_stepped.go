@@ -76,10 +76,15 @@ func (s *SteppedMeter) Close() error {
 
 // Read gives the counters of every VM that is followed, and changes the rung
 // for the next reading if it must.
-func (s *SteppedMeter) Read() (Reading, error) {
+func (s *SteppedMeter) Read() (Reading, error) { return s.read(Meter.Read) }
+
+// ReadCulprits is Read with the VMs' Culprits.
+func (s *SteppedMeter) ReadCulprits() (Reading, error) { return s.read(Meter.ReadCulprits) }
+
+func (s *SteppedMeter) read(of func(Meter) (Reading, error)) (Reading, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, err := s.meter().Read()
+	r, err := of(s.meter())
 	if err != nil {
 		return r, err
 	}

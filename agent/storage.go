@@ -172,7 +172,7 @@ func ofFile(path string, mounts Mounts, devices Devices, depth int) Storage {
 	}
 	s := devices.storage(m.Device, mounts, depth)
 	// ocfs2 and gfs2 are one file system on all hosts, on a device that all see.
-	if m.Type == "ocfs2" || m.Type == "gfs2" {
+	if clustered(m.Type) {
 		s.Shared = true
 		if s.Identity == "" {
 			s.Identity = m.Type + " " + m.Source

@@ -10,7 +10,7 @@ import (
 )
 
 // threads keeps what is known of each process's threads, so that a second's
-// look costs one listing of a directory and not a file for each thread.
+// look at a process whose threads are the same costs one system call.
 type threads struct {
 	proc  procfs.Reader
 	known map[int]*threadSet // by process
@@ -22,6 +22,12 @@ type threadSet struct {
 	checked time.Duration
 	ids     []int // ascending
 	byID    map[int]listedThread
+	list    []procfs.Thread
+
+	dir     *procfs.TaskDir // held open, nil if it cannot be
+	links   uint64          // of dir before the threads were listed, 0 if unknown
+	listed  time.Duration   // when they were
+	unnamed bool            // one of them may yet name itself
 }
 
 type listedThread struct {
@@ -36,25 +42,53 @@ const (
 	// nameThreads is how long a new thread that bears the main thread's name is
 	// looked at again: it names itself when it begins to work.
 	nameThreads = 5 * time.Second
+	// relistThreads is how long threads are taken for the same by their number
+	// alone: one may have ended just as another was born.
+	relistThreads = 5 * time.Second
 )
 
-// of lists a process's threads.
+// of lists a process's threads, which the caller does not change.
 func (t *threads) of(pid int, now time.Duration) ([]procfs.Thread, error) {
+	set := t.known[pid]
+	if set.same(now) {
+		return set.list, nil
+	}
+	links := set.count() // before the listing: who comes between is noticed next time
 	ids, err := t.proc.ThreadIDs(pid)
 	if err != nil {
-		delete(t.known, pid)
+		t.forget(pid)
 		return nil, err
 	}
-	set := t.known[pid]
 	// Another process under the same id has threads of other ids.
 	if set == nil || now-set.checked >= recheckThreads || !slices.Equal(ids, set.ids) {
+		old := set
 		if set, err = t.renew(pid, set, now); err != nil {
-			delete(t.known, pid)
+			t.forget(pid)
 			return nil, err
 		}
+		if set != old {
+			links = 0 // of the directory that was held before
+		}
 	}
-	set.ids = ids
+	set.ids, set.links, set.listed = ids, links, now
 	return t.read(pid, set, now)
+}
+
+// same says that nothing speaks for a change since the last listing.
+func (s *threadSet) same(now time.Duration) bool {
+	if s == nil || s.links == 0 || s.unnamed || now-s.listed >= relistThreads || now-s.checked >= recheckThreads {
+		return false
+	}
+	return s.count() == s.links
+}
+
+// count is the links of the held directory, 0 if they are not known.
+func (s *threadSet) count() uint64 {
+	if s == nil || s.dir == nil {
+		return 0
+	}
+	links, _ := s.dir.Links()
+	return links
 }
 
 // renew looks whether the process is still the same; nothing that is known of
@@ -65,7 +99,10 @@ func (t *threads) renew(pid int, set *threadSet, now time.Duration) (*threadSet,
 		return nil, err
 	}
 	if set == nil || set.process.StartTime != process.StartTime || now-set.checked >= recheckThreads {
+		t.forget(pid)
 		set = &threadSet{checked: now}
+		// Without it, for want of descriptors say, threads are listed each time.
+		set.dir, _ = t.proc.TaskDir(pid)
 		t.known[pid] = set
 	}
 	set.process = process
@@ -76,6 +113,7 @@ func (t *threads) renew(pid int, set *threadSet, now time.Duration) (*threadSet,
 func (t *threads) read(pid int, set *threadSet, now time.Duration) ([]procfs.Thread, error) {
 	out := make([]procfs.Thread, 0, len(set.ids))
 	byID := make(map[int]listedThread, len(set.ids))
+	set.unnamed = false
 	for _, id := range set.ids {
 		th, known := set.byID[id]
 		if !known {
@@ -89,10 +127,11 @@ func (t *threads) read(pid int, set *threadSet, now time.Duration) ([]procfs.Thr
 				return nil, err
 			}
 		}
+		set.unnamed = set.unnamed || id != pid && th.Comm == set.process.Comm && now-th.born < nameThreads
 		byID[id] = th
 		out = append(out, th.Thread)
 	}
-	set.byID = byID
+	set.byID, set.list = byID, out
 	return out, nil
 }
 
@@ -100,7 +139,19 @@ func (t *threads) read(pid int, set *threadSet, now time.Duration) ([]procfs.Thr
 func (t *threads) keep(pids map[int]bool) {
 	for pid := range t.known {
 		if !pids[pid] {
-			delete(t.known, pid)
+			t.forget(pid)
 		}
 	}
+}
+
+// forget lets go of a process.
+func (t *threads) forget(pid int) {
+	set := t.known[pid]
+	if set == nil {
+		return
+	}
+	if set.dir != nil {
+		_ = set.dir.Close() // only ever looked at
+	}
+	delete(t.known, pid)
 }

@@ -148,7 +148,7 @@ func (g *gatherings) tellHost(l *cluster.Load) {
 		return
 	}
 	then, now, span := g.list[0].host, g.list[n-1].host, g.span()
-	l.Interrupts = perWall(less(now.interruptNS, then.interruptNS), span)
+	l.Interrupts = min(perWall(less(now.interruptNS, then.interruptNS), span), l.CPUs)
 	if t, p := then.pressure, now.pressure; t != nil && p != nil {
 		of := func(now, then uint64) cluster.Ratio { return ratio(less(now, then), uint64(span)) }
 		l.Pressure = &cluster.Pressure{

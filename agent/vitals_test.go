@@ -28,7 +28,7 @@ func TestVitalsOfTheWindow(t *testing.T) {
 	if g.span() != 15*time.Second || len(g.list) != 4 {
 		t.Fatalf("%d gatherings over %v", len(g.list), g.span())
 	}
-	var l cluster.Load
+	l := cluster.Load{CPUs: 8000}
 	g.tellHost(&l)
 	want := cluster.Pressure{CPUSome: cluster.Whole, IOSome: 500_000, IOFull: 100_000}
 	if l.Interrupts != 250 || l.Pressure == nil || *l.Pressure != want {

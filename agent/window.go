@@ -73,7 +73,7 @@ func (w *window) load(f hostFacts) cluster.Load {
 	l.Window = last.reading.At - first.reading.At
 	l.Source = f.source
 	l.Lost = less(last.reading.Lost, first.reading.Lost)
-	l.Cost = cost(first, last, l.Window)
+	l.Cost = min(cost(first, last, l.Window), f.cpus)
 	l.Use = min(perWall(less(last.busyNS, first.busyNS), l.Window), f.cpus)
 
 	var sum, settled totals
@@ -82,8 +82,8 @@ func (w *window) load(f hostFacts) cluster.Load {
 			continue
 		}
 		v, t, ok := w.vm(vm, f)
-		if !ok {
-			continue
+		if !ok || v.Absurd() != "" {
+			continue // not measured: the snapshot must not be lost for a figure that cannot be
 		}
 		v.Settling, v.Poller = f.settling(vm.UUID), f.poller(vm.UUID)
 		l.VMs = append(l.VMs, v)
@@ -200,6 +200,24 @@ func (w *window) since(uuid string, now VMReading) (then VMReading, span time.Du
 		}
 	}
 	return then, 0, false
+}
+
+// listed finds the oldest and the newest sample of the window that list the
+// VM's culprits, as far as its vCPU threads and its epoch are those of now.
+func (w *window) listed(uuid string) (then, now VMReading, ok bool) {
+	last, here := w.samples[len(w.samples)-1].reading.VMs[uuid]
+	found := 0
+	for _, s := range w.samples {
+		r, seen := s.reading.VMs[uuid]
+		if !here || !seen || !s.reading.Listed || !r.Since.Equal(last.Since) || !sameThreads(r, last) {
+			continue
+		}
+		if found++; found == 1 {
+			then = r
+		}
+		now = r
+	}
+	return then, now, found > 1
 }
 
 func sameThreads(a, b VMReading) bool {

@@ -104,6 +104,52 @@ func TestUnknownIsNotIdle(t *testing.T) {
 	}
 }
 
+// A vCPU that is plugged in makes the VM unknown for as long as a window takes;
+// what is told then is of the vCPUs that it has, not a mean with those that it
+// had.
+func TestVCPUsArePlugged(t *testing.T) {
+	var w window
+	f := facts(1)
+	tell := func(s int, tids ...int) (v cluster.VMLoad, known bool) {
+		t.Helper()
+		d := time.Duration(s) * time.Second
+		smp := second(d, 1, 0, 0)
+		vm := smp.reading.VMs[vmID(0)]
+		vm.VCPUs = nil
+		for i, tid := range tids {
+			ran := uint64(d) / uint64(i+1) // the second one half as long, since ever
+			vm.VCPUs = append(vm.VCPUs, VCPUReading{TID: tid, RunNS: ran, WaitNS: uint64(d) - ran})
+		}
+		smp.reading.VMs[vmID(0)] = vm
+		w.add(smp)
+		l := w.load(f)
+		if len(l.VMs) == 0 {
+			return v, false
+		}
+		return l.VMs[0], true
+	}
+	for s := range 12 {
+		tell(s, 100)
+	}
+	if v, known := tell(12, 100); !known || v.Run != 1000 || v.Wait != 0 {
+		t.Errorf("one vCPU: %+v, known %v", v, known)
+	}
+	if v, known := tell(13, 100, 500); known {
+		t.Errorf("plugged in a moment ago: %+v", v)
+	}
+	tell(14, 100, 500)
+	if v, known := tell(15, 100, 500); !known || v.Run != 1500 || v.Wait != 500 || v.Steal != 250_000 || v.StealMax != 500_000 {
+		t.Errorf("two vCPUs: %+v, known %v", v, known)
+	}
+	// The one that is left was there all the time: it alone is told of.
+	if v, known := tell(16, 100); !known || v.Run != 1000 || v.StealMax != 0 {
+		t.Errorf("one vCPU again: %+v, known %v", v, known)
+	}
+	if v, known := tell(17, 500); known {
+		t.Errorf("the other one instead, a moment ago: %+v", v)
+	}
+}
+
 // Before anything was measured the source is none, which the planner takes as
 // unknown; the same after a gap, for the window begins anew.
 func TestNothingMeasuredYet(t *testing.T) {

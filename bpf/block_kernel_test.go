@@ -353,14 +353,25 @@ func TestBlockIssueIsNoted(t *testing.T) {
 	if r := readBlock(t, b); r.Unsplit == 0 || b.links[b.issue] == nil || r.VMs["submitter"].Ops[Read].DeviceNS == 0 {
 		t.Errorf("%d requests unsplit, hook on issue %v", r.Unsplit, b.links[b.issue])
 	}
-	unsplit := readBlock(t, b).Unsplit
 	for vm, c := range children {
-		got := c.counted(t, b, vm, Read, job)[vm].Ops[Read]
+		// Some kernels pass over a tracepoint for a moment, see counted; how many
+		// requests were unsplit is told of the run that is compared.
+		var before, after BlockReading
+		var got BlockCounters
+		for try := 1; try <= blockAttempts; try++ {
+			before = readBlock(t, b)
+			c.do(t, job)
+			after = readBlock(t, b)
+			got = after.VMs[vm].Ops[Read].Sub(before.VMs[vm].Ops[Read])
+			if got.Requests == 100 && after.Unsplit == before.Unsplit {
+				break
+			}
+		}
 		if got.Requests != 100 || got.Device.Count() != 100 || got.QueueNS == 0 || got.DeviceNS == 0 {
 			t.Errorf("%s: %d reads, %d timed, queue %d ns, device %d ns", vm, got.Requests, got.Device.Count(), got.QueueNS, got.DeviceNS)
 		}
-	}
-	if r := readBlock(t, b); r.Unsplit != unsplit || r.Lost != 0 {
-		t.Errorf("%d more requests unsplit, %d lost", r.Unsplit-unsplit, r.Lost)
+		if after.Unsplit != before.Unsplit || after.Lost != 0 {
+			t.Errorf("%s: %d more requests unsplit, %d lost", vm, after.Unsplit-before.Unsplit, after.Lost)
+		}
 	}
 }

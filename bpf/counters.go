@@ -46,7 +46,7 @@ type VM struct {
 	Roles [Roles]Counters
 	// Culprits are whom the vCPU threads waited behind since the epoch, largest
 	// first: all other VMs, and host tasks as far as single waits behind them
-	// took over a millisecond. At most MaxCulprits.
+	// took over a millisecond. At most MaxCulprits. Only ReadCulprits lists them.
 	Culprits []Culprit
 }
 

@@ -65,14 +65,32 @@ func (r *row) host(pid int, ns uint64) {
 
 // culprits lists them, largest first. owners names the VMs by index.
 func (r *row) culprits(owners []string) []Culprit {
-	var out []Culprit
+	// Most of hundreds do not make the list: only those are put in order that
+	// are not below the last place.
+	waits := make([]uint64, 0, len(r.total))
 	for i, ns := range r.total {
 		if ns > 0 && owners[i] != "" {
+			waits = append(waits, ns)
+		}
+	}
+	for _, ns := range r.hosts {
+		waits = append(waits, ns)
+	}
+	var least uint64
+	if len(waits) > MaxCulprits {
+		slices.Sort(waits)
+		least = waits[len(waits)-MaxCulprits]
+	}
+	out := make([]Culprit, 0, MaxCulprits)
+	for i, ns := range r.total {
+		if ns > 0 && ns >= least && owners[i] != "" {
 			out = append(out, Culprit{VM: owners[i], WaitNS: ns})
 		}
 	}
 	for pid, ns := range r.hosts {
-		out = append(out, Culprit{PID: pid, WaitNS: ns})
+		if ns >= least {
+			out = append(out, Culprit{PID: pid, WaitNS: ns})
+		}
 	}
 	slices.SortFunc(out, func(a, b Culprit) int {
 		return cmp.Or(cmp.Compare(b.WaitNS, a.WaitNS), cmp.Compare(a.VM, b.VM), cmp.Compare(a.PID, b.PID))
@@ -92,6 +110,16 @@ func hostDelta(now, last *record, add func(pid int, ns uint64)) {
 			add(int(h.Tgid), ns)
 		}
 	}
+}
+
+// culprits brings a VM's row up to date and lists it. The kernel's cells only
+// grow, so it does not matter how many looks at the threads lie between.
+func (p *Probes) culprits(v *vm) ([]Culprit, error) {
+	if err := p.readRow(v.index, p.cells); err != nil {
+		return nil, err
+	}
+	v.row.advance(p.cells)
+	return v.row.culprits(p.index.owners), nil
 }
 
 // readRow copies a victim's cells from the kernel's matrix.

@@ -59,7 +59,7 @@ func open(t *testing.T) *Probes {
 
 func read(t *testing.T, p *Probes) Reading {
 	t.Helper()
-	r, err := p.Read()
+	r, err := p.ReadCulprits()
 	if err != nil {
 		t.Fatal(err)
 	}

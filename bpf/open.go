@@ -186,16 +186,21 @@ func supported() (*btf.Spec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: no BTF (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF): %w", ErrUnsupported, err)
 	}
+	return spec, lacks(spec)
+}
+
+// lacks names the first thing that the program reads and a kernel has not.
+func lacks(kernel *btf.Spec) error {
 	for _, need := range []struct{ typ, member, config string }{
 		{"sched_info", "last_queued", "CONFIG_SCHED_INFO"},
 		{"sched_entity", "cfs_rq", "CONFIG_FAIR_GROUP_SCHED"},
 		{"cfs_rq", "rq", "CONFIG_FAIR_GROUP_SCHED"},
 	} {
-		if !has(spec, need.typ, need.member) {
-			return nil, fmt.Errorf("%w: struct %s has no member %s (%s)", ErrUnsupported, need.typ, need.member, need.config)
+		if !has(kernel, need.typ, need.member) {
+			return fmt.Errorf("%w: struct %s has no member %s (%s)", ErrUnsupported, need.typ, need.member, need.config)
 		}
 	}
-	return spec, nil
+	return nil
 }
 
 // explain translates what the kernel and the library say. With too few

@@ -7,8 +7,16 @@ import (
 )
 
 // Read brings all counters up to date. The completed parts come from mapped
-// memory; what has not ended takes one pass over the kernel's tasks.
-func (p *Probes) Read() (Reading, error) {
+// memory; what has not ended takes one pass over the kernel's tasks. Culprits
+// are not listed.
+func (p *Probes) Read() (Reading, error) { return p.readAll(false) }
+
+// ReadCulprits is Read with each VM's Culprits. It goes through a row of the
+// kernel's matrix for each VM, as long as there may be VMs, which at many VMs
+// costs more than half of Read again.
+func (p *Probes) ReadCulprits() (Reading, error) { return p.readAll(true) }
+
+func (p *Probes) readAll(culprits bool) (Reading, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.lookAtOpen(); err != nil {
@@ -19,6 +27,11 @@ func (p *Probes) Read() (Reading, error) {
 		vm, err := p.read(v)
 		if err != nil {
 			return Reading{}, fmt.Errorf("probe: read VM %s: %w", id, err)
+		}
+		if culprits {
+			if vm.Culprits, err = p.culprits(v); err != nil {
+				return Reading{}, fmt.Errorf("probe: read culprits of VM %s: %w", id, err)
+			}
 		}
 		r.VMs[id] = vm
 	}
@@ -56,11 +69,6 @@ func (p *Probes) read(v *vm) (VM, error) {
 		}
 	}
 	slices.SortFunc(out.VCPUs, func(a, b VCPU) int { return a.Number - b.Number })
-	if err := p.readRow(v.index, p.cells); err != nil {
-		return VM{}, err
-	}
-	v.row.advance(p.cells)
-	out.Culprits = v.row.culprits(p.index.owners)
 	return out, nil
 }
 

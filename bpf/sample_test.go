@@ -116,6 +116,14 @@ func TestCulpritsLargestFirst(t *testing.T) {
 	if len(r.hosts) != maxHosts {
 		t.Errorf("%d host tasks are remembered", len(r.hosts))
 	}
+	for i, c := range got[1:] {
+		if next := got[i]; c.WaitNS > next.WaitNS {
+			t.Errorf("%+v stands below %+v", c, next)
+		}
+	}
+	if last := got[MaxCulprits-1].WaitNS; last != 68 { // 1000, 99, and two of each from 98 down
+		t.Errorf("the last is of %d ns", last)
+	}
 	r.forget(199)
 	if got := r.culprits(owners); got[1].WaitNS != 98 {
 		t.Errorf("who left is still named: %+v", got[1])

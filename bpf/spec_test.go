@@ -1,6 +1,8 @@
 package bpf
 
 import (
+	"bytes"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -39,6 +41,50 @@ func TestObject(t *testing.T) {
 	}
 	if len(known) != 0 {
 		t.Errorf("the object has no %v", known)
+	}
+}
+
+// A kernel that lacks what the program reads is told from one that has it by
+// its own types, and the error names the option that it was built without.
+func TestKernelsThatLackSomething(t *testing.T) {
+	word := &btf.Int{Name: "u64", Size: 8}
+	with := func(name string, members ...string) btf.Type {
+		s := &btf.Struct{Name: name, Size: uint32(8 * len(members))}
+		for i, m := range members {
+			s.Members = append(s.Members, btf.Member{Name: m, Type: word, Offset: btf.Bits(64 * i)})
+		}
+		return s
+	}
+	info, entity, queue := with("sched_info", "run_delay", "last_queued"), with("sched_entity", "cfs_rq"), with("cfs_rq", "load", "rq")
+	for name, c := range map[string]struct {
+		types []btf.Type
+		want  string // "" for nothing
+	}{
+		"all":               {[]btf.Type{info, entity, queue}, ""},
+		"no accounts":       {[]btf.Type{entity, queue}, "CONFIG_SCHED_INFO"},
+		"no last_queued":    {[]btf.Type{with("sched_info", "run_delay"), entity, queue}, "CONFIG_SCHED_INFO"},
+		"no group's queues": {[]btf.Type{info, with("sched_entity", "load"), queue}, "CONFIG_FAIR_GROUP_SCHED"},
+		"no way to the CPU": {[]btf.Type{info, entity, with("cfs_rq", "load")}, "CONFIG_FAIR_GROUP_SCHED"},
+	} {
+		b, err := btf.NewBuilder(c.types, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := b.Marshal(nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec, err := btf.LoadSpecFromReader(bytes.NewReader(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = lacks(spec)
+		if c.want == "" && err == nil {
+			continue
+		}
+		if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), c.want) || c.want == "" {
+			t.Errorf("%s: %v, want an error with %q", name, err, c.want)
+		}
 	}
 }
 

@@ -24,15 +24,17 @@ var none = []string{}
 
 var floors = []floor{
 	{"scheduler/cluster", nil, none, "everyone speaks it, so it may drag nothing in"},
-	{"scheduler", []string{"scheduler/cluster"}, none, "a plan must be replayable from a file"},
+	{"scheduler/search", nil, none, "whatever table of cost terms it is given, it searches the same"},
+	{"scheduler", []string{"scheduler/cluster", "scheduler/search"}, none, "a plan must be replayable from a file"},
 	{"scheduler/sim", []string{"scheduler", "scheduler/cluster"}, none, "a simulated fleet must be replayable from a file"},
 	{"scheduler/rebalancer", []string{"scheduler", "scheduler/cluster"}, none, "the loop is testable without raft; it sees consensus through an interface of its own"},
-	{"scheduler/bench", []string{"scheduler", "scheduler/cluster", "scheduler/sim"}, none, "what measures the planner is part of it"},
+	{"scheduler/whatif", []string{"scheduler/cluster", "scheduler/rebalancer", "scheduler/sim"}, none, "the past under other settings must give the same bytes wherever it is computed"},
+	{"scheduler/bench", []string{"scheduler", "scheduler/cluster", "scheduler/search", "scheduler/sim"}, none, "what measures the planner is part of it"},
 	{"bpf", nil, []string{"github.com/cilium/ebpf", "golang.org/x/sys/unix"}, "kernels change for their own reasons"},
 	{"agent", []string{"agent/procfs", "bpf", "scheduler/cluster"}, nil, "a host obeys moves, it does not plan them"},
 	{"agent/procfs", nil, none, "it reads files and knows nothing of what they are for"},
 	{"consensus", []string{"scheduler/cluster"}, nil, "it replicates decisions, it does not make them"},
-	{"cmd", []string{"agent", "agent/procfs", "bpf", "consensus", "scheduler", "scheduler/cluster", "scheduler/sim", "scheduler/rebalancer"}, nil, "it wires everything together"},
+	{"cmd", []string{"agent", "agent/procfs", "bpf", "consensus", "scheduler", "scheduler/cluster", "scheduler/sim", "scheduler/rebalancer", "scheduler/whatif"}, nil, "it wires everything together"},
 }
 
 // doors are libraries that one place wraps. Everyone else goes through it.
@@ -124,7 +126,7 @@ func under(path, folder string) bool {
 }
 
 // pure are the packages whose results depend on nothing but their arguments.
-var pure = []string{"scheduler", "scheduler/cluster", "scheduler/sim"}
+var pure = []string{"scheduler", "scheduler/cluster", "scheduler/search", "scheduler/sim"}
 
 // impure are imports that bring in the world, and calls of package time that
 // read the clock.

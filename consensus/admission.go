@@ -23,8 +23,36 @@ func (n *Node) Admit(ctx context.Context, member, addr string) error {
 	case info.Member != member || info.Cluster != n.cfg.Cluster:
 		return fmt.Errorf("%w: at %s answers member %.40s of cluster %.40s", ErrNotAdmitted, addr, info.Member, info.Cluster)
 	}
+	if !sameDisk(n.DiskOf(member), info.Disk) {
+		return fmt.Errorf("%w: at %s: %w", ErrNotAdmitted, addr, errForgot)
+	}
+	if err := n.stillAt(ctx, member, addr); err != nil {
+		return err
+	}
 	return n.admit(ctx, member, addr)
 }
+
+// stillAt refuses a new address to a member that still answers at the one that
+// the configuration names: a disk was cloned. Each of the two would take the
+// seat back from the other, and one vote would be in two hands. A process that
+// answers at both addresses is one, and says which of them it wants.
+func (n *Node) stillAt(ctx context.Context, member, addr string) error {
+	s, known := n.seats().of(member)
+	if !known || s.Address == addr {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, stillTimeout)
+	defer cancel()
+	info, err := n.cfg.Network.Peer(ctx, s.Address)
+	if err != nil || info.Member != member || info.Address == addr {
+		return nil // it has left the place
+	}
+	return fmt.Errorf("%w: member %s answers at %s too: two machines use one id; stop one of them for good, and give it an empty state directory and a certificate of its own", ErrNotAdmitted, member, s.Address)
+}
+
+// stillTimeout is short: most of the time nobody answers there any more, and
+// who has moved waits.
+const stillTimeout = time.Second
 
 func (n *Node) admit(ctx context.Context, member, addr string) error {
 	n.group.admitting.Lock()

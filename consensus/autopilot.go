@@ -1,7 +1,9 @@
 package consensus
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,9 +36,19 @@ type pilot struct {
 
 // sight is what a member said when it was last asked.
 type sight struct {
-	at   time.Time // of its last answer; of the reign's begin if there was none
-	info PeerInfo
-	ok   bool // the last question was answered
+	at     time.Time // of its last answer; of the reign's begin if there was none
+	info   PeerInfo
+	newest uint64 // entry of the leader's log when it answered
+	ok     bool   // the last question was answered
+}
+
+// contact is how long the member has been without the leader.
+func (s sight) contact() time.Duration {
+	contact := time.Since(s.at)
+	if s.ok {
+		contact = max(s.info.Contact, contact)
+	}
+	return contact
 }
 
 // followReign runs a pilot while this member leads.
@@ -132,13 +144,9 @@ func (p *pilot) FetchServerStats(ctx context.Context, servers map[raft.ServerID]
 	for id, server := range servers {
 		all.Go(func() {
 			s := p.look(ctx, string(id), string(server.Address))
-			contact := time.Since(s.at)
-			if s.ok {
-				contact = max(s.info.Contact, contact)
-			}
 			mu.Lock()
 			defer mu.Unlock()
-			out[id] = &autopilot.ServerStats{LastContact: contact, LastTerm: s.info.LastTerm, LastIndex: s.info.LastIndex}
+			out[id] = &autopilot.ServerStats{LastContact: s.contact(), LastTerm: s.info.LastTerm, LastIndex: s.info.LastIndex}
 		})
 	}
 	all.Wait()
@@ -148,18 +156,46 @@ func (p *pilot) FetchServerStats(ctx context.Context, servers map[raft.ServerID]
 // look asks a seated member, and keeps what it said.
 func (p *pilot) look(ctx context.Context, member, addr string) sight {
 	info, err := p.ask(ctx, member, addr)
+	if err == nil {
+		return p.heard(member, info)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s, known := p.seen[member]
 	if !known {
 		s.at = p.began
 	}
-	s.ok = err == nil
-	if s.ok {
-		s.at, s.info = time.Now(), info
-	}
+	s.ok = false
 	p.seen[member] = s
 	return s
+}
+
+// heard keeps what a member said just now.
+func (p *pilot) heard(member string, info PeerInfo) sight {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen[member] = sight{at: time.Now(), info: info, newest: p.n.raft.LastIndex(), ok: true}
+	return p.seen[member]
+}
+
+// followers are the other members that have a seat, as far as they were asked.
+func (p *pilot) followers() (out []Follower) {
+	servers := p.n.seats()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range servers {
+		seen, asked := p.seen[s.Member]
+		if s.Member == p.n.cfg.Member || !asked {
+			continue
+		}
+		f := Follower{Member: s.Member, Contact: seen.contact()}
+		if last := seen.info.LastIndex; last < seen.newest {
+			f.Behind = seen.newest - last
+		}
+		out = append(out, f)
+	}
+	slices.SortFunc(out, func(a, b Follower) int { return cmp.Compare(a.Member, b.Member) })
+	return out
 }
 
 // RemoveFailedServer implements autopilot.ApplicationIntegration.
@@ -189,11 +225,15 @@ func (p *pilot) seating() seating {
 	return electorate(all, min(state.Settings.Seats(len(all)), MaxVoters))
 }
 
-// candidates are all members of the State, and those that have a seat and were
-// not removed: founders have not announced themselves yet.
+// candidates are all members of the State, and those that have a seat: founders
+// have not announced themselves yet. Neither was removed; who was lost in a
+// recovery stands in the State until its host joins anew.
 func (p *pilot) candidates(state cluster.State) (all []candidate) {
 	servers := p.n.seats()
 	for id, m := range state.Members() {
+		if expelled(state, id) {
+			continue
+		}
 		c := candidate{member: id, address: m.Address, zone: m.Zone, witness: m.Role == cluster.RoleWitness, leads: id == p.n.cfg.Member}
 		if s, seated := servers.of(id); seated {
 			c.seated, c.votes, c.lost = true, s.votes, p.lost(id)

@@ -16,7 +16,7 @@ import (
 
 // announce tells the State of a host, as its agent would.
 func (h *host) announce(zone string, role cluster.Role) {
-	m := cluster.Member{ID: h.id, Name: "hv" + h.id[len(h.id)-2:], Role: role, Incarnation: 1, Level: 1, Address: h.addr, Zone: zone, CPUs: 4000, Memory: 8 * cluster.GiB}
+	m := cluster.Member{ID: h.id, Name: "hv" + h.id[len(h.id)-2:], Role: role, Incarnation: 1, Level: 1, Disk: h.made, Address: h.addr, Zone: zone, CPUs: 4000, Memory: 8 * cluster.GiB}
 	h.world.must(cluster.Command{
 		Actor: cluster.Actor{Kind: cluster.KindAgent, ID: h.id}, Body: cluster.Announce{Cluster: testCluster, Member: m},
 	})
@@ -127,6 +127,42 @@ func TestGroupGrows(t *testing.T) {
 	})
 }
 
+// The leader knows of each other member with a seat how far it is behind and for
+// how long it has been without it; nobody else claims to.
+func TestFollowersAsTheLeaderSeesThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newGroup(t, 3, 3)
+		defer w.closeAll()
+		w.becomes("three voters", votersAre(3))
+		time.Sleep(10 * time.Second)
+		leader := w.leader()
+		others := slices.DeleteFunc(slices.Clone(w.hosts), func(h *host) bool { return h == leader })
+		for _, f := range leader.node.Health().Followers {
+			if f.Member == leader.id || f.Contact > contactLimit || f.Behind != 0 {
+				t.Errorf("all is well: %+v", f)
+			}
+		}
+		for _, o := range others {
+			if got := o.node.Health().Followers; len(got) != 0 {
+				t.Errorf("follower %s knows %+v", o.id, got)
+			}
+		}
+		gone := others[0]
+		gone.isolate(true)
+		defer gone.isolate(false)
+		time.Sleep(20 * time.Second)
+		seen := leader.node.Health().Followers
+		if len(seen) != 2 {
+			t.Fatalf("followers %+v", seen)
+		}
+		for _, f := range seen {
+			if away := f.Member == gone.id; away != (f.Contact > 10*time.Second) {
+				t.Errorf("one of them is gone for 20 s: %+v", f)
+			}
+		}
+	})
+}
+
 // A dead voter's place goes to a member that was an agent; when the dead one
 // comes back it is an agent, and reads through the leader.
 func TestDeadVoterIsReplaced(t *testing.T) {
@@ -152,7 +188,15 @@ func TestDeadVoterIsReplaced(t *testing.T) {
 				if now := w.voting(); !slices.Equal(now, before) {
 					t.Errorf("after half a minute of silence the voters are %v", now)
 				}
+				seated := before
 				w.becomes("without the dead one", func(v, o []string) bool {
+					now := slices.Concat(v, o)
+					for _, id := range seated {
+						if id != dead.id && !slices.Contains(now, id) {
+							t.Errorf("%s, which answers, lost its seat", id)
+						}
+					}
+					seated = now
 					return len(v) == size.voters && len(o) == 0 && !slices.Contains(v, dead.id)
 				})
 				w.must(cluster.Command{Actor: operator, Body: cluster.SetMode{Mode: cluster.ModeAuto}})

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/google/uuid"
 )
 
 // claim is the file that says whose data directory it is. It is written
@@ -17,6 +19,15 @@ type claim struct {
 	Cluster     string `json:"cluster"`
 	Member      string `json:"member"`
 	Incarnation uint64 `json:"incarnation"` // how many times the daemon was started
+	// Disk is drawn when the directory is made: a directory that was lost and
+	// made anew for the same member has another one.
+	Disk string `json:"disk,omitempty"`
+}
+
+// Start is one start of a member's daemon.
+type Start struct {
+	Incarnation uint64 // how many times it was started, this time included
+	Disk        string // UUID of its data directory
 }
 
 const (
@@ -25,20 +36,22 @@ const (
 	logFile       = "raft.db"
 )
 
-// Claim counts a start of the member in its data directory, fsynced, and
-// returns the number: the incarnation. A directory that belongs to another
+// Claim counts a start of the member in its data directory, fsynced. A directory that belongs to another
 // member or cluster, or whose owner cannot be told, is refused and left as it
 // is. A daemon that is no Raft member calls it too; Open does so itself.
-func Claim(dir, clusterID, member string) (incarnation uint64, err error) {
+func Claim(dir, clusterID, member string) (Start, error) {
 	c, err := readClaim(dir, clusterID, member)
 	if err != nil {
-		return 0, err
+		return Start{}, err
 	}
 	c.Incarnation++
-	if err := c.write(dir); err != nil {
-		return 0, fmt.Errorf("data directory %s: count this start: %w", dir, err)
+	if c.Disk == "" {
+		c.Disk = uuid.NewString()
 	}
-	return c.Incarnation, nil
+	if err := c.write(dir); err != nil {
+		return Start{}, fmt.Errorf("data directory %s: count this start: %w", dir, err)
+	}
+	return Start{c.Incarnation, c.Disk}, nil
 }
 
 // readClaim looks without writing.
@@ -56,7 +69,7 @@ func readClaim(dir, clusterID, member string) (claim, error) {
 		return claim{}, fmt.Errorf("%s: %w; restore the file from a backup, or move the directory away and let this member join anew with a new member id", path, err)
 	}
 	if c.Member != member || c.Cluster != clusterID {
-		return claim{}, fmt.Errorf("%s belongs to member %s of cluster %s, this is member %s of cluster %s: point dataDir elsewhere, or use that member's certificate", path, c.Member, c.Cluster, member, clusterID)
+		return claim{}, fmt.Errorf("%s belongs to member %s of cluster %s, this is member %s of cluster %s: point stateDir elsewhere, or use that member's certificate", path, c.Member, c.Cluster, member, clusterID)
 	}
 	return c, nil
 }
@@ -81,6 +94,9 @@ func parseClaim(data []byte) (claim, error) {
 	d.DisallowUnknownFields()
 	if err := d.Decode(&c); err != nil {
 		return claim{}, err
+	}
+	if _, err := uuid.Parse(c.Disk); c.Disk != "" && err != nil {
+		return claim{}, fmt.Errorf("disk %.40q: %w", c.Disk, err)
 	}
 	if c.Format != 1 || c.Member == "" || c.Cluster == "" || c.Incarnation == 0 {
 		return claim{}, fmt.Errorf("format %d, member %q, cluster %q, incarnation %d: not what evenkeeld writes", c.Format, c.Member, c.Cluster, c.Incarnation)

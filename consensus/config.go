@@ -82,6 +82,10 @@ type PeerInfo struct {
 	Contact time.Duration `json:"contact,omitempty"`
 	// Admits says that it takes Raft streams of the member that asks.
 	Admits bool `json:"admits,omitempty"`
+	// Disk is the member's data directory, Known the one by which the member's
+	// State knows the member that asks ("" if it knows none).
+	Disk  string `json:"disk,omitempty"`
+	Known string `json:"known,omitempty"`
 }
 
 // Voter is a member of the Raft group.
@@ -96,7 +100,8 @@ type Applied struct {
 	Before  cluster.Meta // of the State before the entry: not what was published last after a snapshot was restored
 	Data    []byte       // as it stands in the log; not to be changed
 	Command cluster.Command
-	State   cluster.State    // after the entry
+	Prior   cluster.State    // before the entry
+	State   cluster.State    // after it
 	Refusal *cluster.Refusal // nil if the command was taken
 }
 

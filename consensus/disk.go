@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"golang.org/x/sys/unix"
 )
 
 // disk watches what Raft asks of its stores: how long each operation takes,
@@ -17,6 +18,7 @@ type disk struct {
 	write func(bytes int) error // writes and syncs a probe; nil: there is none
 
 	mu      sync.Mutex
+	probes  int                  // made so far
 	ops     uint64               // begun so far
 	pending map[uint64]time.Time // operation → when it began
 	appends map[uint64]struct{}  // of those, the ones that append to the log
@@ -106,8 +108,14 @@ func (d *disk) unfit() error {
 
 const (
 	probeFile  = "probe"
-	probeSmall = 32       // bytes, to see whether the disk answers
+	probeSmall = 32       // bytes, in their place, to see whether the disk answers
+	probeRoom  = 4 << 10  // anew, now and then, to see whether there is room at all
 	probeLarge = 64 << 10 // after a failure, to see whether there is room for an entry again
+
+	// A probe in its place costs the disk one block, one written anew several
+	// blocks of the file system's journal as well: with two a second that was
+	// more than a small fleet's log.
+	probesPerRoom = 10
 )
 
 // probe writes and syncs a file. A frozen file system holds the caller until
@@ -115,22 +123,35 @@ const (
 func (d *disk) probe() {
 	d.mu.Lock()
 	size := probeSmall
-	if d.failed != nil {
+	switch {
+	case d.failed != nil:
 		size = probeLarge
+	case d.probes%probesPerRoom == 0:
+		size = probeRoom
 	}
+	d.probes++
 	d.mu.Unlock()
 	_ = d.time(false, func() error { return d.write(size) }) // kept as the failure
 }
 
-// writeProbe writes the file anew, so that the file system has to find room for
-// it.
+// writeProbe writes the file: a small one in its place, others anew, so that
+// the file system has to find room for them.
 func writeProbe(dir string, size int) error {
-	f, err := os.Create(filepath.Join(dir, probeFile))
+	path := filepath.Join(dir, probeFile)
+	if size > probeSmall {
+		f, err := os.Create(path)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(make([]byte, size))
+		return errors.Join(err, f.Sync(), f.Close())
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(make([]byte, size))
-	return errors.Join(err, f.Sync(), f.Close())
+	_, err = f.WriteAt(make([]byte, size), 0)
+	return errors.Join(err, unix.Fdatasync(int(f.Fd())), f.Close())
 }
 
 // timedLogs is a log store under the disk's watch.

@@ -28,6 +28,8 @@ var (
 	ErrInUse = errors.New("another evenkeeld uses this data directory")
 	// ErrRevoked: this member was removed from the cluster, another one says.
 	ErrRevoked = errors.New("this member was removed from the cluster")
+	// ErrQuorum: the cluster that was to be recovered has a leader.
+	ErrQuorum = errors.New("the quorum is not lost")
 	// ErrNotAdmitted: the leader does not take the member into the Raft group.
 	ErrNotAdmitted = errors.New("not admitted to the Raft group")
 )

@@ -14,10 +14,13 @@ import (
 
 func TestClaimCountsStarts(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
+	disk := ""
 	for want := uint64(1); want <= 3; want++ {
-		if got, err := Claim(dir, testCluster, memberID(1)); err != nil || got != want {
-			t.Fatalf("start %d: %d, %v", want, got, err)
+		got, err := Claim(dir, testCluster, memberID(1))
+		if err != nil || got.Incarnation != want || got.Disk == "" || disk != "" && got.Disk != disk {
+			t.Fatalf("start %d on disk %q: %+v, %v", want, disk, got, err)
 		}
+		disk = got.Disk
 	}
 }
 
@@ -31,6 +34,7 @@ func TestClaimRefusesForeignDirectories(t *testing.T) {
 		"other cluster": {claimFile, fmt.Sprintf(`{"format":1,"cluster":"c2","member":%q,"incarnation":4}`, memberID(1)), "of cluster c2"},
 		"unknown field": {claimFile, `{"format":1,"owner":"me"}`, "owner"},
 		"other format":  {claimFile, fmt.Sprintf(`{"format":2,"cluster":%q,"member":%q,"incarnation":4}`, testCluster, memberID(1)), "format 2"},
+		"no disk":       {claimFile, fmt.Sprintf(`{"format":1,"cluster":%q,"member":%q,"incarnation":4,"disk":"sda"}`, testCluster, memberID(1)), "sda"},
 		"damaged":       {claimFile, `{"form`, claimFile},
 		"empty":         {claimFile, ``, claimFile},
 		"huge":          {claimFile, strings.Repeat(" ", 1<<16), "at most"},
@@ -189,4 +193,21 @@ func TestConfigCheck(t *testing.T) {
 			t.Errorf("%v; want %q", err, word)
 		}
 	}
+}
+
+// FuzzMet: remembered addresses are a hint, and bounded; what is damaged is not
+// used.
+func FuzzMet(f *testing.F) {
+	for _, seed := range []string{`["10.0.0.1:7471"]`, `[]`, `{}`, `["a"`, `[1]`, `null`, "[" + strings.Repeat(`"a",`, 40) + `"a"]`} {
+		f.Add([]byte(seed))
+	}
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if err := os.WriteFile(filepath.Join(dir, meetFile), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if met := readMet(dir); len(met) > maxMeet {
+			t.Errorf("%d addresses from %q", len(met), data)
+		}
+	})
 }

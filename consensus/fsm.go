@@ -72,7 +72,7 @@ func (f *fsm) transition(l *raft.Log) (a Applied, err error) {
 	if err != nil && refusal == nil {
 		return a, err
 	}
-	return Applied{Meta: m, Before: cluster.Meta{Index: before.Index, Term: before.Term}, Data: l.Data, Command: c, State: state, Refusal: refusal}, nil
+	return Applied{Meta: m, Before: cluster.Meta{Index: before.Index, Term: before.Term}, Data: l.Data, Command: c, Prior: before, State: state, Refusal: refusal}, nil
 }
 
 // Snapshot implements raft.FSM. A halted replica makes none: its log must

@@ -24,8 +24,17 @@ type Health struct {
 	AppendLatency time.Duration // of the last append to the log, or of one that hangs
 	Unfit         string        // why this member has cut itself off from the others, "" if it has not
 	Stalled       time.Duration // a leader's: for how long no majority has stored its newest entries, 0 if one has
+	Followers     []Follower    // a leader's: the other members of the Raft group, by id
 	Waiting       string        // why this member has no part in a cluster yet, "" if it has
 	Halted        string        // why this replica has stopped applying, "" if it has not
+}
+
+// Follower is another member of the Raft group as its leader sees it. It is
+// asked every few seconds.
+type Follower struct {
+	Member  string
+	Contact time.Duration // since it last heard of the leader, or since it last answered if that is longer
+	Behind  uint64        // entries that its log lacked when it last answered
 }
 
 // Healthy says whether the replica has a part in a cluster with a leader.
@@ -57,6 +66,9 @@ func (n *Node) Health() Health {
 	}
 	if h.Part == "leader" && h.Unfit == "" {
 		h.Stalled = n.lag.stalled()
+	}
+	if p := n.pilot.Load(); p != nil && h.Part == "leader" {
+		h.Followers = p.followers()
 	}
 	if err := n.fsm.halted(); err != nil {
 		h.Halted = err.Error()

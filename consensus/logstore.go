@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
@@ -35,16 +34,16 @@ const logCacheEntries = 64
 // a second daemon out.
 func openFiles(dir string, logger hclog.Logger) (*backend, error) {
 	path := filepath.Join(dir, logFile)
+	if err := checkLog(dir); err != nil {
+		return nil, refusedLog(path, err)
+	}
 	store, err := raftboltdb.New(raftboltdb.Options{
 		Path: path,
 		// A synced freelist costs 9 ms an append once it is long, against 0.5.
-		BoltOptions: &bbolt.Options{NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, Timeout: 2 * time.Second},
+		BoltOptions: &bbolt.Options{NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, Timeout: lockPatience},
 	})
-	switch {
-	case errors.Is(err, bbolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%s is locked: %w", path, ErrInUse)
-	case err != nil:
-		return nil, fmt.Errorf("raft log %s: %w; nothing was changed; restore it from a backup, or move the directory away and let this member join anew", path, err)
+	if err != nil {
+		return nil, refusedLog(path, err)
 	}
 	if err := sweep(dir); err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -53,11 +52,25 @@ func openFiles(dir string, logger hclog.Logger) (*backend, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("raft snapshots in %s: %w", dir, err), store.Close())
 	}
-	cache, err := raft.NewLogCache(logCacheEntries, store)
+	if err := checkSnapshots(snaps, store); err != nil {
+		return nil, errors.Join(fmt.Errorf("raft snapshots in %s: %w; nothing was changed; %s", dir, err, damagedRemedy), store.Close())
+	}
+	cache, err := raft.NewLogCache(logCacheEntries, sealedLogs{store})
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	return &backend{logs: cache, stable: store, snaps: snaps, close: store.Close}, nil
+}
+
+// damagedRemedy is what to do about files that cannot be used. An older copy of
+// them is no remedy: a member that forgets votes twice.
+const damagedRemedy = "move the directory away and let this host join anew (`evenkeel cluster add NAME --replace`)"
+
+func refusedLog(path string, err error) error {
+	if errors.Is(err, bbolterrors.ErrTimeout) {
+		return fmt.Errorf("%s is locked: %w", path, ErrInUse)
+	}
+	return fmt.Errorf("raft log %s: %w; nothing was changed; %s", path, err, damagedRemedy)
 }
 
 // sweep removes the snapshots that an earlier process was still writing when it

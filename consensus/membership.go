@@ -48,7 +48,7 @@ func (n *Node) PeerInfo() PeerInfo {
 	info := PeerInfo{
 		Member: n.cfg.Member, Cluster: n.cfg.Cluster, Role: n.cfg.Role, Address: n.cfg.Address,
 		Formed: n.formed() || n.group.held() != nil, Founders: n.cfg.founders(), Leader: leader, LeaderAddress: addr,
-		Voters: servers.voters(), Nonvoters: servers.nonvoters(), Incarnation: n.incarnation, LastIndex: n.raft.LastIndex(), LastTerm: n.lastTerm(),
+		Voters: servers.voters(), Nonvoters: servers.nonvoters(), Incarnation: n.begin.Incarnation, Disk: n.begin.Disk, LastIndex: n.raft.LastIndex(), LastTerm: n.lastTerm(),
 	}
 	if n.raft.State() != raft.Leader {
 		last := n.raft.LastContact()
@@ -67,16 +67,21 @@ func (n *Node) lastTerm() uint64 {
 }
 
 // MaySpeakRaft says whether a member's streams are taken: the present
-// configuration names both, a ticket that invites this member names it, or a
-// peer has attested it. Who has no seat any more takes nobody's streams.
+// configuration names both, a ticket that invites this member names it (and no
+// leader of its own governs it), or a peer has attested it. Who has no seat any
+// more takes nobody's streams, and neither does who has lost its memory.
 func (n *Node) MaySpeakRaft(member string) bool {
+	if n.forgot() {
+		return false
+	}
 	servers := n.seats()
 	if _, ok := servers.of(member); ok && n.named() {
 		return true
 	}
+	governed := n.governed()
 	n.group.mu.Lock()
 	defer n.group.mu.Unlock()
-	if t := n.group.ticket; t != nil && t.Invited && slices.ContainsFunc(t.Voters, func(v Voter) bool { return v.Member == member }) {
+	if t := n.group.ticket; t != nil && t.Invited && !governed && slices.ContainsFunc(t.Voters, func(v Voter) bool { return v.Member == member }) {
 		return true
 	}
 	return n.group.attested[member]
@@ -85,11 +90,20 @@ func (n *Node) MaySpeakRaft(member string) bool {
 // formed says whether this member has Raft state.
 func (n *Node) formed() bool { return n.raft.LastIndex() > 0 || n.raft.CurrentTerm() > 0 }
 
+// A member with a seat asks its fellows in its first rounds, and in every so
+// many from then on, whether they still count it as one: a cluster that was
+// recovered without it has no other way to tell. At its start it asks before
+// anybody could be elected by its vote.
+const (
+	askedAtFirst = 3
+	askedEvery   = 10
+)
+
 // followMembership looks every so often whether this member has its place in
 // a cluster, and asks its peers while it has not.
 func (n *Node) followMembership() {
 	silent := 0 // rounds without a leader
-	for {
+	for round := 0; ; round++ {
 		if _, _, ok := n.Leader(); ok {
 			silent = 0
 		} else {
@@ -98,14 +112,19 @@ func (n *Node) followMembership() {
 		n.remember()
 		if n.removed() {
 			n.wait(errRemoved)
+		} else if n.forgot() {
+			n.wait(errForgot)
 		} else if why := n.misplaced(); why != nil {
 			n.wait(n.seekPlace(why))
 		} else {
 			n.wait(nil)
-			if silent > 3 && n.named() {
-				answers := n.ask()
+			switch {
+			case silent > 3 && n.named():
+				answers := n.ask(n.lookup())
 				n.attest(answers)
 				n.heed(answers)
+			case round < askedAtFirst || round%askedEvery == 0:
+				n.heed(n.ask(n.fellows()))
 			}
 		}
 		select {
@@ -119,7 +138,7 @@ func (n *Node) followMembership() {
 var (
 	errEmpty   = errors.New("no cluster yet")
 	errAbsent  = errors.New("the cluster's configuration does not name this member")
-	errRemoved = errors.New("this member was removed from the cluster and nobody speaks to it; to come back the host joins anew (`evenkeel cluster add`) with an empty state directory and without its old certificate")
+	errRemoved = errors.New("this member was removed from the cluster and nobody speaks to it; to come back the host joins anew (`evenkeel cluster add NAME --replace`) with an empty state directory and without its old certificate")
 	errMoved   = errors.New("the cluster's configuration names another address")
 )
 
@@ -148,7 +167,10 @@ func (n *Node) seekPlace(why error) error {
 	if _, leads := n.Leading(); leads { // alone in the group, at a new address
 		return n.admit(n.ctx, n.cfg.Member, n.cfg.Address)
 	}
-	answers := n.ask()
+	answers := n.ask(n.lookup())
+	if n.recall(answers); n.forgot() {
+		return errForgot
+	}
 	n.attest(answers)
 	if peer, ok := informed(n.lookup(), answers); ok {
 		return n.join(peer, why)
@@ -229,15 +251,29 @@ func (n *Node) lookup() []string {
 	return out
 }
 
-// ask asks all peers at once. One that belongs to another cluster is an error
-// like one that does not answer.
-func (n *Node) ask() map[string]answer {
+// fellows are the addresses of the other members of this one's Raft group, none
+// if it has no seat itself.
+func (n *Node) fellows() (out []string) {
+	if !n.named() {
+		return nil
+	}
+	for _, s := range n.seats() {
+		if s.Member != n.cfg.Member {
+			out = append(out, s.Address)
+		}
+	}
+	return out
+}
+
+// ask asks several members at once. One that belongs to another cluster is an
+// error like one that does not answer.
+func (n *Node) ask(addrs []string) map[string]answer {
 	ctx, cancel := context.WithTimeout(n.ctx, askTimeout)
 	defer cancel()
 	answers := make(map[string]answer)
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	for _, addr := range n.lookup() {
+	for _, addr := range addrs {
 		all.Go(func() {
 			var a answer
 			if addr == n.cfg.Address {
@@ -259,10 +295,14 @@ func (n *Node) ask() map[string]answer {
 
 // attest keeps which members the answering peers vouch for. A member that has
 // a configuration believes only those that are in it. One that has none
-// believes founders that have none either, and a cluster that names it.
+// believes founders that have none either, and a cluster that names it, once
+// all founders have answered: the silent one may know that it had a log.
 func (n *Node) attest(answers map[string]answer) {
 	servers := n.seats()
 	vouched := make(map[string]bool)
+	if len(servers) == 0 && !allAnswered(n.cfg.founders(), answers) {
+		answers = nil
+	}
 	for _, a := range answers {
 		_, known := servers.of(a.info.Member)
 		if a.err != nil || len(servers) > 0 && !known || len(servers) == 0 && a.info.Formed && !a.info.names(n.cfg.Member) {

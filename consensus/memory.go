@@ -48,7 +48,7 @@ func OpenInMemory(cfg Config, m *Memory) (*Node, error) {
 	return start(cfg, &backend{
 		logs: memoryLogs{m.logs, &m.disk}, stable: memoryStable{m.logs, &m.disk}, snaps: m.snaps, trans: line,
 		close: m.shut, probe: func(int) error { return m.disk.write() },
-	}, starts)
+	}, Start{Incarnation: starts})
 }
 
 // Connect sets this member's line to another one that is open: whether its

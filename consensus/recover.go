@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,9 @@ type Survivor struct {
 	Cluster string
 	Member  string
 	Address string // host:port under which the others will reach it
+	// Peer asks the member at an address what it knows, as Network does; nil: the
+	// other voters are taken for lost unasked.
+	Peer func(ctx context.Context, addr string) (PeerInfo, error)
 }
 
 // Recovered says what a recovery or restoration came to.
@@ -38,9 +42,11 @@ type Recovered struct {
 // Recover makes a member the only voter of its cluster, after its quorum is
 // lost for good. It keeps all that is in this member's log, also what was not
 // acknowledged; what only the lost ones had is gone. The directory is copied
-// aside first. INVARIANT: no lost voter may ever start with its old directory,
-// for together they may still be a majority.
-func Recover(s Survivor, aside string) (out Recovered, err error) {
+// aside first. The lost voters are revoked, for together they may still be a
+// majority: one that starts with its old directory and reaches this member
+// learns it and cuts itself off (see heed). Those that reach only each other
+// do not, so none should ever start so.
+func Recover(ctx context.Context, s Survivor, aside string) (out Recovered, err error) {
 	if _, err := readClaim(s.Dir, s.Cluster, s.Member); err != nil {
 		return out, err
 	}
@@ -55,15 +61,21 @@ func Recover(s Survivor, aside string) (out Recovered, err error) {
 	if out.Lost, err = s.others(b); err != nil {
 		return out, err
 	}
+	if err := s.alone(ctx, out.Lost); err != nil {
+		return out, err
+	}
 	if err := copyDir(aside, s.Dir); err != nil {
 		return out, fmt.Errorf("keep a copy of %s: %w; nothing was changed", s.Dir, err)
 	}
 	out.Backup = aside
-	if out.Incarnation, err = Claim(s.Dir, s.Cluster, s.Member); err != nil {
+	begin, err := Claim(s.Dir, s.Cluster, s.Member)
+	if err != nil {
 		return out, err
 	}
+	out.Incarnation = begin.Incarnation
 	f := &reviving{fsm: newFSM(s.Cluster, nil, new(bell)), why: "this cluster was recovered from one member after its quorum was lost"}
-	if err := raft.RecoverCluster(s.config(), f, b.logs, b.stable, b.snaps, s.transport(), s.alone()); err != nil {
+	f.lost = members(out.Lost)
+	if err := raft.RecoverCluster(s.config(), f, b.logs, b.stable, b.snaps, s.transport(), s.group()); err != nil {
 		return out, fmt.Errorf("recover %s: %w; %s is the copy from before", s.Dir, err, aside)
 	}
 	out.note(f.current(), f.revived)
@@ -71,14 +83,17 @@ func Recover(s Survivor, aside string) (out Recovered, err error) {
 }
 
 // Restore makes a member without Raft state the only voter of a cluster that
-// goes on from a backup.
-func Restore(s Survivor, state cluster.State) (out Recovered, err error) {
+// goes on from a backup. Those that voted when it was saved are revoked, as by
+// Recover.
+func Restore(s Survivor, voters []Voter, state cluster.State) (out Recovered, err error) {
 	if state.Cluster != s.Cluster {
 		return out, fmt.Errorf("the backup is of cluster %s, this host's certificate of %s", state.Cluster, s.Cluster)
 	}
-	if out.Incarnation, err = Claim(s.Dir, s.Cluster, s.Member); err != nil {
+	begin, err := Claim(s.Dir, s.Cluster, s.Member)
+	if err != nil {
 		return out, err
 	}
+	out.Incarnation = begin.Incarnation
 	b, err := s.open()
 	if err != nil {
 		return out, err
@@ -92,8 +107,14 @@ func Restore(s Survivor, state cluster.State) (out Recovered, err error) {
 	if err := s.raiseTerm(b, state.Term); err != nil {
 		return out, err
 	}
-	revived := state.Revive("this cluster was restored from a backup")
-	sink, err := b.snaps.Create(raft.SnapshotVersionMax, state.Index+cluster.ReviveIndex, state.Term+1, s.alone(), 1, s.transport())
+	const why = "this cluster was restored from a backup"
+	for _, v := range voters {
+		if v.Member != s.Member {
+			out.Lost = append(out.Lost, v)
+		}
+	}
+	revived := state.Revive(why).Lose(members(out.Lost), why)
+	sink, err := b.snaps.Create(raft.SnapshotVersionMax, state.Index+cluster.ReviveIndex, state.Term+1, s.group(), 1, s.transport())
 	if err != nil {
 		return out, err
 	}
@@ -143,8 +164,26 @@ func (s Survivor) transport() raft.Transport {
 	return trans
 }
 
-func (s Survivor) alone() raft.Configuration {
+// group is the Raft group that this member goes on as.
+func (s Survivor) group() raft.Configuration {
 	return raft.Configuration{Servers: []raft.Server{{ID: raft.ServerID(s.Member), Address: raft.ServerAddress(s.Address)}}}
+}
+
+// alone refuses to recover beside a cluster that lives: a voter that knows a
+// leader has a quorum.
+func (s Survivor) alone(ctx context.Context, lost []Voter) error {
+	if s.Peer == nil {
+		return nil
+	}
+	for _, v := range lost {
+		asked, cancel := context.WithTimeout(ctx, askTimeout)
+		info, err := s.Peer(asked, v.Address)
+		cancel()
+		if err == nil && info.Member == v.Member && info.Cluster == s.Cluster && info.Leader != "" {
+			return fmt.Errorf("%w: voter %s answers at %s and knows a leader; start this host's daemon, and it follows", ErrQuorum, v.Member, v.Address)
+		}
+	}
+	return nil
 }
 
 // others are who voted beside this member. One that did not vote itself may
@@ -180,6 +219,13 @@ func (s Survivor) configuration(b *backend) (c raft.Configuration, err error) {
 	return raft.GetConfiguration(s.config(), newFSM(s.Cluster, nil, new(bell)), b.logs, b.stable, b.snaps, s.transport())
 }
 
+func members(voters []Voter) (ids []string) {
+	for _, v := range voters {
+		ids = append(ids, v.Member)
+	}
+	return ids
+}
+
 func (r *Recovered) note(before, after cluster.State) {
 	r.Index, r.Term, r.At = before.Index, before.Term, before.Now
 	for m := range before.Live() {
@@ -198,6 +244,7 @@ func (r *Recovered) note(before, after cluster.State) {
 type reviving struct {
 	*fsm
 	why     string
+	lost    []string // members that voted beside this one
 	revived cluster.State
 }
 
@@ -206,7 +253,7 @@ func (r *reviving) Snapshot() (raft.FSMSnapshot, error) {
 	if err := r.halted(); err != nil {
 		return nil, err
 	}
-	r.revived = r.current().Revive(r.why)
+	r.revived = r.current().Revive(r.why).Lose(r.lost, r.why)
 	return stateFile{r.revived}, nil
 }
 

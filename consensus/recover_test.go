@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,7 +23,7 @@ import (
 func (h *host) startOnFiles(dir string) {
 	t := h.world.t
 	t.Helper()
-	incarnation, err := Claim(dir, testCluster, h.id)
+	begin, err := Claim(dir, testCluster, h.id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +36,7 @@ func (h *host) startOnFiles(dir string) {
 	n, err := start(Config{
 		Member: h.id, Cluster: testCluster, Role: cluster.RoleHypervisor, Address: h.addr, Network: fakeNetwork{h}, Dir: dir,
 		Peers: h.world.peers, BootstrapExpect: h.world.expect, Logger: slog.New(slog.DiscardHandler), Clock: h.clock,
-	}, b, incarnation)
+	}, b, begin)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,12 +77,12 @@ func TestRecoverLostQuorum(t *testing.T) {
 		index := w.must(cluster.Command{Body: cluster.SetMode{Mode: cluster.ModeOff}, Actor: cluster.Actor{Kind: cluster.KindOperator, ID: "o", Name: "o"}})
 		time.Sleep(5 * time.Second) // so that all have applied it
 		term := w.hosts[0].node.Health().Term
-		if _, err := Recover(survivor(w.hosts[0], dirs[0]), filepath.Join(root, "aside")); !errors.Is(err, ErrInUse) {
+		if _, err := Recover(t.Context(), survivor(w.hosts[0], dirs[0]), filepath.Join(root, "aside")); !errors.Is(err, ErrInUse) {
 			t.Fatalf("recovered under a running daemon: %v", err)
 		}
 		w.closeAll()
 
-		out, err := Recover(survivor(w.hosts[0], dirs[0]), filepath.Join(root, "aside"))
+		out, err := Recover(t.Context(), survivor(w.hosts[0], dirs[0]), filepath.Join(root, "aside"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,10 +122,90 @@ func TestRecoverLostQuorum(t *testing.T) {
 	})
 }
 
+// Two voters that were given up come back with their old files, a majority of
+// the cluster as it was. Where they reach the survivor nobody elects them, and
+// they say why; where they reach only each other they go on, until they hear of
+// it. Beside a cluster that has a leader nothing is recovered.
+func TestLostVotersComeBack(t *testing.T) {
+	root := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3, 3)
+		defer func() { w.closeAll() }()
+		dir := func(i int) string { return filepath.Join(root, fmt.Sprint(i)) }
+		for i, h := range w.hosts {
+			h.startOnFiles(dir(i))
+		}
+		w.agree()
+		for i, h := range w.hosts {
+			w.must(announce(h, []string{"a", "b", "c"}[i]))
+		}
+		time.Sleep(5 * time.Second) // so that all have applied it
+		left, lost := w.hosts[0], w.hosts[1:]
+		left.close()
+		s := survivor(left, dir(0))
+		s.Peer = fakeNetwork{left}.Peer
+		w.agree() // the two others: nothing is lost
+		if _, err := Recover(t.Context(), s, filepath.Join(root, "aside")); !errors.Is(err, ErrQuorum) || !strings.Contains(err.Error(), "knows a leader") {
+			t.Fatalf("recovered beside a cluster that has a leader: %v", err)
+		}
+		w.closeAll()
+		if _, err := Recover(t.Context(), s, filepath.Join(root, "aside")); err != nil {
+			t.Fatal(err)
+		}
+		left.startOnFiles(dir(0))
+		w.leader()
+
+		for i, h := range lost {
+			h.startOnFiles(dir(i + 1))
+		}
+		nobody := func(stage string) {
+			t.Helper()
+			for _, h := range lost {
+				if _, leads := h.node.Leading(); leads {
+					t.Fatalf("%s: %s leads", stage, h.id)
+				}
+				if why := h.node.Health(); !strings.Contains(why.Waiting, "was removed") || !strings.Contains(why.Unfit, "was removed") {
+					t.Fatalf("%s: %s says %+v", stage, h.id, why)
+				}
+			}
+		}
+		time.Sleep(2 * time.Second)
+		for range 120 {
+			time.Sleep(time.Second)
+			nobody("reached by the survivor")
+		}
+
+		for _, h := range lost {
+			h.close()
+		}
+		left.isolate(true)
+		for i, h := range lost {
+			h.startOnFiles(dir(i + 1))
+		}
+		time.Sleep(time.Minute)
+		leads := 0
+		for _, h := range lost {
+			if _, ok := h.node.Leading(); ok {
+				leads++
+			}
+		}
+		if leads != 1 {
+			t.Fatalf("%d of the two lead where the survivor cannot be reached: what is tested below needs one", leads)
+		}
+		left.isolate(false)
+		time.Sleep(30 * time.Second)
+		nobody("heard of it later")
+		if l := w.leader(); l != left {
+			t.Errorf("%s leads", l.id)
+		}
+		w.must(cluster.Command{Body: cluster.SetMode{Mode: cluster.ModeRecommend}, Actor: cluster.Actor{Kind: cluster.KindOperator, ID: "o", Name: "o"}})
+	})
+}
+
 func TestRecoverRefuses(t *testing.T) {
 	dir := t.TempDir()
 	s := Survivor{Dir: filepath.Join(dir, "raft"), Cluster: testCluster, Member: memberID(1), Address: "10.0.0.1:7471"}
-	if _, err := Recover(s, filepath.Join(dir, "aside")); err == nil || !strings.Contains(err.Error(), "no Raft log") {
+	if _, err := Recover(t.Context(), s, filepath.Join(dir, "aside")); err == nil || !strings.Contains(err.Error(), "no Raft log") {
 		t.Errorf("an empty directory: %v", err)
 	}
 	n, err := openAlone(s.Dir)
@@ -147,16 +229,16 @@ func TestRecoverRefuses(t *testing.T) {
 	}
 	other := s
 	other.Member = memberID(2)
-	if _, err := Recover(other, filepath.Join(dir, "aside")); err == nil || !strings.Contains(err.Error(), "belongs to member") {
+	if _, err := Recover(t.Context(), other, filepath.Join(dir, "aside")); err == nil || !strings.Contains(err.Error(), "belongs to member") {
 		t.Errorf("another member's directory: %v", err)
 	}
 	if err := os.Mkdir(filepath.Join(dir, "taken"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Recover(s, filepath.Join(dir, "taken")); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+	if _, err := Recover(t.Context(), s, filepath.Join(dir, "taken")); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
 		t.Errorf("a copy that cannot be made: %v", err)
 	}
-	if _, err := Restore(s, sampleState(t)); err == nil || !strings.Contains(err.Error(), "holds a State already") {
+	if _, err := Restore(s, nil, sampleState(t)); err == nil || !strings.Contains(err.Error(), "holds a State already") {
 		t.Errorf("restored over a State: %v", err)
 	}
 }
@@ -168,10 +250,11 @@ func TestRestore(t *testing.T) {
 	s := Survivor{Dir: dir, Cluster: testCluster, Member: memberID(1), Address: "10.0.0.1:7471"}
 	foreign := s
 	foreign.Cluster = "other"
-	if _, err := Restore(foreign, state); err == nil || !strings.Contains(err.Error(), "of cluster "+testCluster) {
+	if _, err := Restore(foreign, nil, state); err == nil || !strings.Contains(err.Error(), "of cluster "+testCluster) {
 		t.Errorf("another cluster's backup: %v", err)
 	}
-	if out, err := Restore(s, state); err != nil || out.Index != state.Index {
+	voters := []Voter{{memberID(1), "10.0.0.1:7471"}, {memberID(2), "10.0.0.2:7471"}}
+	if out, err := Restore(s, voters, state); err != nil || out.Index != state.Index || !slices.Equal(out.Lost, voters[1:]) {
 		t.Fatalf("%+v, %v", out, err)
 	}
 	n, err := openAlone(dir)
@@ -195,6 +278,9 @@ func TestRestore(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	got, _ := n.State()
+	if !got.Revoked(memberID(2)) || got.Revoked(memberID(1)) {
+		t.Errorf("removals %+v; who voted at the save may not come back with old files", got.Removals)
+	}
 	if _, ok := got.Member(memberID(1)); !ok || got.Mode != cluster.ModeOff || got.Frozen.Since == 0 || got.NextMoveID(0) == state.NextMoveID(0) {
 		t.Errorf("mode %s, frozen %+v, next move %s", got.Mode, got.Frozen, got.NextMoveID(0))
 	}

@@ -87,6 +87,7 @@ func (p *pilot) seat(ctx context.Context, member, addr string) error {
 		return nil
 	}
 	p.n.log.Info("a member gets a seat in the Raft group", "member", member, "address", addr)
+	p.heard(member, info) // or it would count as silent since the reign began, and lose the seat at once
 	return p.n.reconfigure(ctx, func(wait time.Duration) raft.IndexFuture {
 		return p.n.raft.AddNonvoter(raft.ServerID(member), raft.ServerAddress(addr), 0, wait)
 	})
@@ -104,6 +105,9 @@ func (p *pilot) ask(ctx context.Context, member, addr string) (PeerInfo, error) 
 	info, err := p.n.cfg.Network.Peer(ctx, addr)
 	if err == nil && (info.Member != member || info.Cluster != p.n.cfg.Cluster) {
 		err = fmt.Errorf("member %.40s of cluster %.40s answers", info.Member, info.Cluster)
+	}
+	if known := p.n.DiskOf(member); err == nil && !sameDisk(known, info.Disk) {
+		err = fmt.Errorf("%w: it has the data directory %.40s, the cluster knows it by %s", errForgot, info.Disk, known)
 	}
 	return info, err
 }
@@ -132,8 +136,24 @@ func (n *Node) unseat(ctx context.Context, member string) error {
 func (n *Node) reconfigure(ctx context.Context, change func(wait time.Duration) raft.IndexFuture) error {
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.Timing.Propose)
 	defer cancel()
-	if err := n.call(ctx, func() error { return change(n.cfg.Timing.Propose).Error() }); err != nil {
+	err := n.call(ctx, func() error { return change(n.cfg.Timing.Propose).Error() })
+	if errors.Is(err, context.DeadlineExceeded) {
+		n.nudge()
+	}
+	if err != nil {
 		return n.explain(err)
 	}
 	return nil
+}
+
+// nudge adds an entry to the log. Raft sends a new configuration before it
+// counts by it, so a new voter's acknowledgement of that very entry can come
+// too early to be counted. The next one makes up for it, and until then no other
+// change can be made; in a log that nobody else writes to there is no next one.
+func (n *Node) nudge() {
+	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.Timing.Propose)
+	defer cancel()
+	if err := n.call(ctx, func() error { return n.raft.Barrier(n.cfg.Timing.Propose).Error() }); err != nil {
+		n.log.Info("a change of the Raft group waits for a majority", "err", err)
+	}
 }

@@ -28,14 +28,19 @@ func (n *Node) Revocations() []string {
 	for _, r := range state.Removals {
 		out = append(out, r.ID)
 	}
+	for _, r := range state.Revocations {
+		out = append(out, r.ID)
+	}
 	if t := n.group.held(); t != nil {
 		out = append(out, t.Revoked...)
 	}
 	return out
 }
 
-// heed notes that a fellow voter calls this member removed. It was away when
-// that happened, and no log will ever tell it.
+// heed notes that a fellow voter calls this member removed: it was away when
+// that happened, or the cluster was recovered without it, and no log will ever
+// tell it. It cuts itself off, see unfit: with others that were lost it could
+// still have a majority.
 func (n *Node) heed(answers map[string]answer) {
 	servers := n.seats()
 	for addr, a := range answers {
@@ -45,6 +50,17 @@ func (n *Node) heed(answers map[string]answer) {
 			n.group.mu.Unlock()
 		}
 	}
+}
+
+// unfit says why this member has to cut itself off from the others, or nil.
+func (n *Node) unfit() error {
+	n.group.mu.Lock()
+	expelled := n.group.expelled
+	n.group.mu.Unlock()
+	if expelled {
+		return errRemoved
+	}
+	return n.disk.unfit()
 }
 
 // removed says whether this member was removed, as far as it knows.

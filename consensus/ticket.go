@@ -26,6 +26,9 @@ type Ticket struct {
 	// Invited: the member shall be a nonvoter of this configuration. From now on
 	// it takes Raft streams of these voters.
 	Invited bool `json:"invited,omitempty"`
+	// Disk is the data directory by which the leader's State knows the member
+	// that is told, "" if it knows none.
+	Disk string `json:"disk,omitempty"`
 	// Revoked are the removed members: nobody speaks to them any more.
 	Revoked []string `json:"revoked,omitempty"`
 }
@@ -33,7 +36,7 @@ type Ticket struct {
 // Same says whether two tickets say the same, whenever that was.
 func (t Ticket) Same(o Ticket) bool {
 	return t.Cluster == o.Cluster && t.Term == o.Term && t.Leader == o.Leader && t.LeaderAddress == o.LeaderAddress &&
-		t.LeaderAPI == o.LeaderAPI && t.Seated == o.Seated && t.Invited == o.Invited &&
+		t.LeaderAPI == o.LeaderAPI && t.Seated == o.Seated && t.Invited == o.Invited && t.Disk == o.Disk &&
 		slices.Equal(t.Voters, o.Voters) && slices.Equal(t.Revoked, o.Revoked)
 }
 
@@ -46,11 +49,12 @@ func (n *Node) TicketFor(member string) (t Ticket, ok bool) {
 	}
 	state, _ := n.State()
 	self, _ := state.Member(n.cfg.Member)
+	told, _ := state.Member(member)
 	index := n.raft.LastIndex() // first: what the seats are then is at least as new
 	seats := n.seats()
 	t = Ticket{
 		Cluster: n.cfg.Cluster, Term: term, Index: index,
-		Leader: n.cfg.Member, LeaderAddress: n.cfg.Address, LeaderAPI: self.APIAddress, Voters: seats.voters(),
+		Leader: n.cfg.Member, LeaderAddress: n.cfg.Address, LeaderAPI: self.APIAddress, Voters: seats.voters(), Disk: told.Disk,
 	}
 	for _, r := range state.Removals {
 		t.Revoked = append(t.Revoked, r.ID)
@@ -70,6 +74,7 @@ func (n *Node) Take(t Ticket) error {
 	if t.Leader == n.cfg.Member {
 		return nil // the stream of a leader to itself
 	}
+	n.compare(t.Disk)
 	n.group.mu.Lock()
 	defer n.group.mu.Unlock()
 	if old := n.group.ticket; old != nil && (t.Term < old.Term || t.Term == old.Term && t.Index < old.Index) {
@@ -80,10 +85,30 @@ func (n *Node) Take(t Ticket) error {
 	return nil
 }
 
+// errTwin: two foundings bear one cluster's id.
+var errTwin = errors.New("it is of another founding of this cluster's id, for this member is the only voter of its own: two clusters never merge; keep one, and empty the state directory of every member of the other before it joins")
+
+// sole says whether this member is the only voter of its group. Nobody can
+// have taken its seat then: each change of a configuration is stored by a
+// majority of the old and of the new one, so this member would have it.
+func (n *Node) sole() bool {
+	voters := n.voters()
+	return len(voters) == 1 && voters[0].Member == n.cfg.Member
+}
+
+// governed says whether this member has a leader by its own configuration. It
+// lets nobody else's invitation take it from there: that may be of a twin.
+func (n *Node) governed() bool {
+	_, leader := n.raft.LeaderWithID()
+	return n.named() && (leader != "" || n.sole())
+}
+
 func (n *Node) checkTicket(t Ticket) error {
 	switch {
 	case t.Cluster != n.cfg.Cluster:
 		return fmt.Errorf("it is of cluster %.40q, this member of %s: two clusters never merge", t.Cluster, n.cfg.Cluster)
+	case t.Leader != n.cfg.Member && n.sole():
+		return errTwin
 	case t.Term == 0 || len(t.Voters) == 0 || len(t.Voters) > MaxVoters+1 || len(t.Revoked) > cluster.MaxRemovals:
 		return fmt.Errorf("it names %d voters and %d removed members", len(t.Voters), len(t.Revoked))
 	case !slices.ContainsFunc(t.Voters, func(v Voter) bool { return v.Member == t.Leader }):

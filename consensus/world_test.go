@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/hashicorp/raft"
 	"go.uber.org/goleak"
 
@@ -44,6 +45,7 @@ type host struct {
 	cluster string // "" for testCluster
 	id      string
 	addr    string
+	made    string // UUID of its data directory
 	store   *raft.InmemStore
 	disk    *memoryDisk
 	snaps   *raft.InmemSnapshotStore
@@ -68,7 +70,8 @@ func (w *world) add() *host {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	i := len(w.hosts)
-	h := &host{world: w, id: memberID(i), addr: fmt.Sprintf("10.0.0.%d:7471", i), store: raft.NewInmemStore(), disk: new(memoryDisk), snaps: raft.NewInmemSnapshotStore()}
+	h := &host{world: w, id: memberID(i), addr: fmt.Sprintf("10.0.0.%d:7471", i)}
+	h.wipe()
 	w.hosts = append(w.hosts, h)
 	w.peers = append(w.peers[:len(w.peers):len(w.peers)], h.addr)
 	return h
@@ -86,6 +89,11 @@ func (w *world) closeAll() {
 	}
 }
 
+// wipe gives the host an empty disk.
+func (h *host) wipe() {
+	h.made, h.store, h.disk, h.snaps = uuid.NewString(), raft.NewInmemStore(), new(memoryDisk), raft.NewInmemSnapshotStore()
+}
+
 func (h *host) start() {
 	h.world.t.Helper()
 	_, trans := raft.NewInmemTransport(raft.ServerAddress(h.addr))
@@ -93,7 +101,7 @@ func (h *host) start() {
 		Member: h.id, Cluster: cmp.Or(h.cluster, testCluster), Role: cluster.RoleHypervisor, Address: h.addr, Network: fakeNetwork{h},
 		Peers: h.world.peers, BootstrapExpect: h.world.expect, Logger: slog.New(slog.DiscardHandler), Clock: h.clock,
 		Publish: func(a Applied) { h.world.ledger.applied(h.id, a) },
-	}, &backend{logs: memoryLogs{h.store, h.disk}, stable: memoryStable{h.store, h.disk}, snaps: h.snaps, trans: trans, close: func() error { return nil }}, 1)
+	}, &backend{logs: memoryLogs{h.store, h.disk}, stable: memoryStable{h.store, h.disk}, snaps: h.snaps, trans: politeTransport{trans, h.world}, close: func() error { return nil }}, Start{Incarnation: 1, Disk: h.made})
 	if err != nil {
 		h.world.t.Fatal(err)
 	}
@@ -124,6 +132,9 @@ func (h *host) attach(n *Node) (detach func()) {
 	loop.Go(func() {
 		for ctx.Err() == nil {
 			for _, leader := range h.reaches() {
+				if leader.Revoked(h.id) || n.Revoked(leader.cfg.Member) {
+					continue // one of the two does not speak to the other
+				}
 				if t, ok := leader.TicketFor(h.id); ok {
 					if err := n.Take(t); err != nil && h.cluster == "" {
 						h.world.t.Errorf("%s: %v", h.id, err)
@@ -137,6 +148,67 @@ func (h *host) attach(n *Node) (detach func()) {
 		}
 	})
 	return func() { stop(); loop.Wait() }
+}
+
+// politeTransport reaches only nodes that take this one's streams, as the
+// sockets of consensus/rpc do.
+type politeTransport struct {
+	*raft.InmemTransport
+	w *world
+}
+
+func (p politeTransport) taken(by raft.ServerAddress) error {
+	p.w.mu.Lock()
+	var node *Node
+	from := ""
+	for _, h := range p.w.hosts {
+		if h.addr == string(by) {
+			node = h.node
+		}
+		if h.addr == string(p.LocalAddr()) {
+			from = h.id
+		}
+	}
+	p.w.mu.Unlock()
+	if node == nil || !node.MaySpeakRaft(from) {
+		return errUnreachable
+	}
+	return nil
+}
+
+func (p politeTransport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+	if err := p.taken(target); err != nil {
+		return err
+	}
+	return p.InmemTransport.RequestVote(id, target, args, resp)
+}
+
+func (p politeTransport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+	if err := p.taken(target); err != nil {
+		return err
+	}
+	return p.InmemTransport.RequestPreVote(id, target, args, resp)
+}
+
+func (p politeTransport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	if err := p.taken(target); err != nil {
+		return err
+	}
+	return p.InmemTransport.AppendEntries(id, target, args, resp)
+}
+
+func (p politeTransport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
+	if err := p.taken(target); err != nil {
+		return nil, err
+	}
+	return p.InmemTransport.AppendEntriesPipeline(id, target)
+}
+
+func (p politeTransport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
+	if err := p.taken(target); err != nil {
+		return err
+	}
+	return p.InmemTransport.InstallSnapshot(id, target, args, resp, data)
 }
 
 // close stops the node in good order.
@@ -298,7 +370,7 @@ func (n fakeNetwork) find(addr string) (*Node, error) {
 		if o.addr == addr && o.node == nil {
 			o.asked++
 		}
-		if o.addr == addr && o.node != nil && !w.cut[[2]string{n.h.addr, addr}] {
+		if o.addr == addr && o.node != nil && !w.cut[[2]string{n.h.addr, addr}] && (n.h.node == nil || !n.h.node.Revoked(o.id)) {
 			return o.node, nil
 		}
 	}
@@ -310,8 +382,11 @@ func (n fakeNetwork) Peer(_ context.Context, addr string) (PeerInfo, error) {
 	if err != nil {
 		return PeerInfo{}, err
 	}
+	if node.Revoked(n.h.id) {
+		return PeerInfo{}, ErrRevoked
+	}
 	info := node.PeerInfo()
-	info.Admits = node.MaySpeakRaft(n.h.id)
+	info.Admits, info.Known = node.MaySpeakRaft(n.h.id), node.DiskOf(n.h.id)
 	return info, nil
 }
 

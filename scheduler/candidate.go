@@ -15,6 +15,9 @@ type candidate struct {
 	sourceAfter    outlook
 	targetAfter    outlook
 	before, after  cluster.Ratio // pain of the VM that suffers most on either end
+	past           *pastView     // nil: too little is known, or it was not asked for
+	bent           int           // rules that it bends or breaks more than now, less those that it mends
+	returns        bool          // to a host that it left within a day
 	score          int64         // see objective; the less the better
 }
 
@@ -23,21 +26,30 @@ type candidate struct {
 func (f *fleet) weigh(source *host, v *vm, without outlook, target *host) candidate {
 	f.weighed++
 	c := candidate{vm: v, source: source, target: target, sourceAfter: without}
-	c.targetAfter = target.outlook(v, nil, source.brings(v, target))
+	c.targetAfter = target.outlook(v, nil, source.brings(v, target)+f.lessons.of(target.id))
 	c.before = ppm(max(source.now.worst, target.now.worst))
 	c.after = ppm(max(c.sourceAfter.worst, c.targetAfter.worst))
+	c.bent = f.rules.Bent(v.uuid, source.id, target.id)
+	c.returns = f.left[departure{v.uuid, target.id}]
 	c.score = score(&c)
 	return c
 }
 
-// better orders candidates by score, then by ids, so that the order never
-// depends on chance.
-func (c *candidate) better(o *candidate) bool {
-	return cmp.Or(cmp.Compare(c.score, o.score), cmp.Compare(c.vm.uuid, o.vm.uuid), cmp.Compare(c.target.id, o.target.id)) < 0
+// better orders candidates by score, then by what is to be copied, then by ids,
+// so that the order never depends on chance.
+func (c *candidate) better(o *candidate) bool { return c.order(o) < 0 }
+
+func (c *candidate) order(o *candidate) int {
+	return cmp.Or(cmp.Compare(c.score, o.score), cmp.Compare(c.vm.facts.MaxMemory, o.vm.facts.MaxMemory), cmp.Compare(c.vm.uuid, o.vm.uuid), cmp.Compare(c.target.id, o.target.id))
 }
 
 // own is how much less the VM itself would suffer.
-func (c *candidate) own() cluster.Ratio { return c.vm.measured - ppm(c.targetAfter.guest) }
+func (c *candidate) own() cluster.Ratio {
+	if c.vm.batch {
+		return 0
+	}
+	return c.vm.measured - ppm(c.targetAfter.guest)
+}
 
 // lowers says why a move's gain does not carry it, or nil. The worst pain must
 // fall. By how much is asked of the worst or of the moved VM, whichever gains
@@ -58,42 +70,33 @@ func (c *candidate) worst() string {
 	return fmt.Sprintf("worst predicted contention %v -> %v", c.before, c.after)
 }
 
-// assumedBandwidth is what a migration is taken to copy at while nothing has
-// been measured: most of a 1 Gbit/s link.
-const assumedBandwidth = cluster.BytesPerSecond(110 << 20)
-
-// copying is how long the VM's memory takes, and at which assumed rate.
-func (f *fleet) copying(memory cluster.Bytes) (time.Duration, cluster.BytesPerSecond) {
-	rate := assumedBandwidth
-	if cap := f.set.Bandwidth; cap != 0 && cap < rate {
-		rate = cap
-	}
-	seconds := float64(memory) / float64(rate)
-	return time.Duration(float64(seconds * float64(time.Second))), rate
-}
-
 // effect is the prediction in the record's figures. What is called before is
 // measured, so that verifying compares measurements.
 func (f *fleet) effect(c candidate) cluster.Effect {
-	duration, _ := f.copying(c.vm.facts.MaxMemory)
+	copied := f.copying(c.source, c.vm, c.target)
 	return cluster.Effect{
 		VMContentionBefore: c.vm.measured, VMContentionAfter: ppm(c.targetAfter.guest),
 		SourceContentionBefore: c.source.pain, SourceContentionAfter: c.sourceAfter.hostPain(),
 		TargetContentionBefore: c.target.pain, TargetContentionAfter: c.targetAfter.hostPain(),
-		Duration: duration, Bytes: c.vm.facts.MaxMemory,
+		Duration: copied.takes, Downtime: f.downtime(c.vm, c.target), Bytes: copied.bytes,
 	}
 }
 
 // reason says why now, why this VM, why this target.
 func (f *fleet) reason(c candidate) string {
-	duration, rate := f.copying(c.vm.facts.MaxMemory)
+	copied := f.copying(c.source, c.vm, c.target)
 	now := fmt.Sprintf("contention on %s %v > %v, held %v", c.source.name, c.source.pain, f.set.Enter, c.source.state.Excess.Round(time.Second))
-	if f.policy == "half-difference" {
+	switch f.policy {
+	case "half-difference":
 		now = fmt.Sprintf("%s; the %s of %s are nearest half the difference", isLoaded(f, c.source), percent(c.vm.at(c.target)), c.vm.name)
+	case "pairwise-random":
+		now = fmt.Sprintf("%s; the %s of %s are nearest half the difference", meets(f, c.source), percent(c.vm.on(c.target, c.target)), c.vm.name)
+	case "threshold":
+		now = fmt.Sprintf("%s; %s has the least, %s", isBusy(f, c.source), c.target.name, percent(c.target.relative()))
 	}
-	return fmt.Sprintf("%s; moving %s (demand %.1f CPUs) to %s: %s, its own %v -> %v; copies %v in about %v (assumed %v/s)",
+	return fmt.Sprintf("%s; moving %s (demand %.1f CPUs) to %s: %s, its own %v -> %v; copies %v in about %v (%s)",
 		now, c.vm.name, c.vm.demand, c.target.name, c.worst(), c.vm.measured, ppm(c.targetAfter.guest),
-		c.vm.facts.MaxMemory, duration.Round(time.Second), cluster.Bytes(rate))
+		copied.bytes, copied.takes.Round(time.Second), copied.words())
 }
 
 func percent(share float64) string { return fmt.Sprintf("%.1f %%", share*100) }

@@ -1,6 +1,10 @@
 package scheduler
 
-import "github.com/evenkeel/evenkeel/scheduler/cluster"
+import (
+	"slices"
+
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
+)
 
 // lowerWorst is evenkeel's own policy, demand: of all moves off the source
 // that may be, the one that lowers the worst predicted pain most.
@@ -26,7 +30,7 @@ func lowerWorst(f *fleet, source *host, note *notes) (candidate, bool) {
 func (f *fleet) bestTarget(source *host, v *vm, note *notes) *candidate {
 	stuck := f.mayMove(source, v)
 	missed := candidate{vm: v, source: source}
-	var best *candidate
+	var lawful []candidate
 	without := source.outlook(nil, v, 0)
 	for _, target := range f.hosts {
 		if target == source {
@@ -40,14 +44,41 @@ func (f *fleet) bestTarget(source *host, v *vm, note *notes) *candidate {
 			}
 		case r != nil:
 			note.refuse(c, v.uuid, r)
-		case best == nil || c.better(best):
-			best = &c
+		default:
+			lawful = append(lawful, c)
 		}
 	}
 	if stuck != nil {
 		note.refuse(missed, v.uuid, stuck)
 	}
-	return best
+	return f.bestOf(lawful, note)
+}
+
+// recalled is how many of a VM's best targets are held against the past at
+// once: to look back costs some hundred times as much as to look at the present.
+const recalled = 4
+
+// bestOf is the best of a VM's lawful moves, the past considered, or nil.
+func (f *fleet) bestOf(lawful []candidate, note *notes) *candidate {
+	slices.SortFunc(lawful, func(a, b candidate) int { return a.order(&b) })
+	if len(lawful) == 0 {
+		return nil
+	}
+	without := f.thenWithout(lawful[0].source, lawful[0].vm)
+	for some := range slices.Chunk(lawful, recalled) {
+		kept := some[:0]
+		for _, c := range some {
+			if r := f.lookBack(&c, without); r != nil {
+				note.refuse(c, c.vm.uuid, r)
+			} else {
+				kept = append(kept, c)
+			}
+		}
+		if best := f.bestKept(kept, note); best != nil {
+			return best
+		}
+	}
+	return nil
 }
 
 // look weighs a move and says why it may not be or does not pay, or nil. A
@@ -60,6 +91,9 @@ func (f *fleet) look(source *host, v *vm, without outlook, target *host) (candid
 	r := f.mayGo(v, target)
 	if p, _ := policyOf(f.policy); r == nil {
 		r = p.worth(f, &c)
+	}
+	if r == nil {
+		r = f.fits(&c)
 	}
 	return c, r
 }

@@ -17,6 +17,8 @@ type Verdict struct {
 	Text      string
 	Chosen    bool           // Plan would make this move now
 	Predicted cluster.Effect // zero if nothing could be predicted
+	Rule      string         // id of the rule that refuses it
+	Score     []cluster.ScoreTerm
 }
 
 // Explain says of a VM what Plan thinks of every other host, in the order of
@@ -90,13 +92,20 @@ func (f *fleet) preamble(p policy, source *host) []Verdict {
 
 func (f *fleet) verdictsOfVM(source *host, v *vm) []Verdict {
 	if r := f.mayMove(source, v); r != nil {
-		return []Verdict{{VM: v.uuid, VMName: v.facts.Name, Source: source.id, Code: r.Code, Text: r.Text}}
+		return []Verdict{{VM: v.uuid, VMName: v.facts.Name, Source: source.id, Code: r.Code, Text: r.Text, Rule: r.Rule}}
 	}
 	var out []Verdict
-	without := source.outlook(nil, v, 0)
+	without, then := source.outlook(nil, v, 0), f.thenWithout(source, v)
 	for _, target := range f.hosts {
 		if target != source {
-			out = append(out, f.verdict(f.look(source, v, without, target)))
+			c, r := f.look(source, v, without, target)
+			if r == nil {
+				r = f.lookBack(&c, then)
+			}
+			if r == nil {
+				r = f.reserved(&c)
+			}
+			out = append(out, f.verdict(c, r))
 		}
 	}
 	return out
@@ -126,10 +135,10 @@ func (f *fleet) verdictsOfHost(source *host) []Verdict {
 func (f *fleet) verdict(c candidate, r *cluster.Refusal) Verdict {
 	v := Verdict{VM: c.vm.uuid, VMName: c.vm.facts.Name, Source: c.source.id, Target: c.targetID()}
 	if c.predicted() {
-		v.Predicted, v.Text = f.effect(c), c.worst()
+		v.Predicted, v.Text, v.Score = f.effect(c), c.worst(), f.terms(&c)
 	}
 	if r != nil {
-		v.Code, v.Text = r.Code, r.Text
+		v.Code, v.Text, v.Rule = r.Code, r.Text, r.Rule
 	}
 	return v
 }

@@ -20,6 +20,11 @@ type fleet struct {
 	hosts []*host
 	ids   map[string]string // name → UUID
 	every time.Duration     // between beats
+
+	// What the next move that is carried out takes, and copies.
+	took   time.Duration
+	copied cluster.Bytes
+	stood  time.Duration
 }
 
 // tester is what *testing.T and *rapid.T have in common.
@@ -38,6 +43,9 @@ type host struct {
 	bookError cluster.Ratio
 	clock     time.Duration // how far its clock is ahead
 	noPath    bool
+	link      cluster.BytesPerSecond // 0: not known
+	hold      string
+	zone      string
 	silent    bool
 	revision  uint64
 	sequence  uint64
@@ -55,7 +63,12 @@ type vm struct {
 	dark       bool             // not measured yet
 	also       string           // a second host that reports it
 
-	run cluster.MilliCPU
+	run      cluster.MilliCPU
+	dirty    cluster.BytesPerSecond // 0: not measured
+	writes   cluster.BytesPerSecond // to its disks; 0: not measured
+	p99      time.Duration          // as measured, wherever it is
+	resident cluster.Bytes          // 0: not measured
+	quota    cluster.MilliCPU       // 0: none
 }
 
 const (
@@ -146,6 +159,7 @@ func (f *fleet) announce(h *host) {
 		ID: f.ids[h.name], Name: h.name, Role: cluster.RoleHypervisor, Incarnation: 1, Level: 1, CPUs: h.cpus, Memory: h.memory,
 		MigrationPeerURI: "qemu+tcp://" + h.name + "/system", MigrationURI: "tcp://" + h.name,
 	}
+	m.Hold, m.MigrationLink, m.Zone = h.hold, h.link, h.zone
 	if h.noPath {
 		m.MigrationPeerURI = ""
 	}
@@ -197,6 +211,7 @@ func (f *fleet) beat(h *host) cluster.Snapshot {
 	}
 	inv := &cluster.Inventory{Revision: h.revision} // sent only when it changed
 	var wait, contended, vcpus cluster.MilliCPU
+	var details []cluster.Detail
 	for _, v := range vms {
 		inv.VMs = append(inv.VMs, v.VM)
 		load.Use += v.run + v.others
@@ -210,6 +225,22 @@ func (f *fleet) beat(h *host) cluster.Snapshot {
 		contended += cluster.MilliCPU(l.Contention) * cluster.MilliCPU(v.VCPUs) / 1000
 		load.ContentionMax = max(load.ContentionMax, l.ContentionMax)
 		load.VMs = append(load.VMs, l)
+		d := cluster.Detail{Slot: v.Slot, Quota: v.quota}
+		if v.dirty > 0 || v.resident > 0 {
+			d.Memory = &cluster.Memory{Resident: v.resident}
+			if v.dirty > 0 {
+				d.Memory.DirtyRate = &v.dirty
+			}
+		}
+		if v.writes > 0 {
+			d.Block = &cluster.Block{
+				Layer: cluster.LayerQEMU, Backend: cluster.BackendLocal,
+				Write: cluster.BlockFigures{Requests: 1, Bytes: uint64(v.writes) * uint64(load.Window/time.Second)},
+			}
+		}
+		if d.Memory != nil || d.Block != nil || d.Quota != 0 {
+			details = append(details, d)
+		}
 	}
 	if h.sent == h.revision {
 		inv = nil
@@ -219,7 +250,11 @@ func (f *fleet) beat(h *host) cluster.Snapshot {
 		load.Steal = min(cluster.Ratio(wait*1000/vcpus), cluster.Whole)
 		load.Contention = min(cluster.Ratio(contended*1000/vcpus), cluster.Whole)
 	}
-	return cluster.Snapshot{Host: f.ids[h.name], Incarnation: 1, Sequence: h.sequence, Inventory: inv, Load: load}
+	s := cluster.Snapshot{Host: f.ids[h.name], Incarnation: 1, Sequence: h.sequence, Inventory: inv, Load: load}
+	if details != nil {
+		s.Details = &cluster.Details{Window: load.Window, Vitals: load.Window, Inventory: h.revision, VMs: details}
+	}
+	return s
 }
 
 func (v *vm) measure() cluster.VMLoad {
@@ -234,7 +269,7 @@ func (v *vm) measure() cluster.VMLoad {
 	}
 	return cluster.VMLoad{
 		Slot: v.Slot, Run: v.run, Wait: wait, Others: v.others, Demand: v.demand,
-		Steal: steal, StealMax: steal, Contention: contention, ContentionMax: contention,
+		Steal: steal, StealMax: steal, Contention: contention, ContentionMax: contention, P99: v.p99,
 	}
 }
 
@@ -267,13 +302,13 @@ func share(cpus, overhead cluster.MilliCPU, vms []*vm) {
 }
 
 // operate takes a move of a VM through its life up to a state.
-func (f *fleet) operate(trigger cluster.Trigger, name, to string, until cluster.MoveState) {
+func (f *fleet) operate(trigger cluster.Trigger, code cluster.Code, name, to string, until cluster.MoveState) {
 	f.t.Helper()
 	from, v := f.find(name)
 	target := f.host(to)
 	id := f.state.NextMoveID(0)
 	order := cluster.Order{
-		ID: id, VM: v.UUID, Source: f.ids[from.name], Target: f.ids[to], Trigger: trigger, Reason: "told so",
+		ID: id, VM: v.UUID, Source: f.ids[from.name], Target: f.ids[to], Trigger: trigger, Code: code, Reason: "told so",
 		Term: term, DecidedOn: f.index, Deadline: f.state.Now.Add(time.Minute), StartWindow: time.Minute, Budget: time.Minute,
 	}
 	f.must(leader, cluster.Decide{Decision: cluster.Decision{ID: f.state.NextDecisionID(), Result: cluster.ResultMoved}, Orders: []cluster.Order{order}})
@@ -298,6 +333,8 @@ func (f *fleet) operate(trigger cluster.Trigger, name, to string, until cluster.
 	switch until {
 	case cluster.MoveVetoed:
 		life[0].state, life[0].body = until, cluster.Veto{Move: id, Code: cluster.CodeTargetBusy, Text: "busy"}
+	case cluster.MoveReleased:
+		life[2].state, life[2].body = until, cluster.Release{Move: id, Code: cluster.CodeHypervisorBlocked, Text: "QEMU keeps it: device 'nvme'"}
 	case cluster.MoveCancelled:
 		f.must(operator, cluster.Cancel{Move: id, Text: "not this one"})
 		return
@@ -305,7 +342,14 @@ func (f *fleet) operate(trigger cluster.Trigger, name, to string, until cluster.
 		life[3].body = cluster.EndJob{Move: id, Aborted: until == cluster.MoveAborted, Evidence: runs}
 		life[4].state, life[4].body = until, cluster.Testify{Move: id, Evidence: gone}
 	}
-	for _, step := range life {
+	for i, step := range life {
+		if i == 3 {
+			f.state.Now = f.state.Now.Add(f.took)
+		}
+		if b, ok := step.body.(cluster.Testify); ok && i == 4 {
+			b.Bytes, b.Downtime = f.copied, f.stood
+			step.body = b
+		}
 		f.must(f.actor(step.by), step.body)
 		if step.state == until {
 			break

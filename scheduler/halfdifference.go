@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -59,11 +60,15 @@ func isMostLoaded(f *fleet, h *host) *cluster.Refusal {
 	return nil
 }
 
-// leastLoaded is the known host with the least load beside the source.
+// leastLoaded is the known host with the least load beside the source; of idle
+// ones the largest.
 func (f *fleet) leastLoaded(source *host) *host {
 	var least *host
 	for _, h := range f.hosts {
-		if h != source && h.unknown == nil && (least == nil || h.relative() < least.relative()) {
+		if h == source || h.unknown != nil {
+			continue
+		}
+		if least == nil || cmp.Or(cmp.Compare(h.relative(), least.relative()), cmp.Compare(least.cpus, h.cpus)) < 0 {
 			least = h
 		}
 	}
@@ -110,34 +115,9 @@ func loadOf(l cluster.Load) float64 {
 // halveGap picks the VM of the source whose load is nearest half the
 // difference to the least loaded host.
 func halveGap(f *fleet, source *host, note *notes) (candidate, bool) {
-	for _, v := range source.dark {
-		note.refuse(candidate{source: source}, v.UUID, unmeasured(v))
-	}
 	target := f.leastLoaded(source)
-	gap := source.relative() - target.relative()
-	var best *candidate
-	for _, v := range source.vms {
-		c := f.weigh(source, v, source.outlook(nil, v, 0), target)
-		c.score = int64(math.Round(math.Abs(v.at(target)-gap/2) * 1e9)) // nearest, not best
-		r := f.mayMove(source, v)
-		if r == nil {
-			r = f.mayGo(v, target)
-		}
-		if r == nil {
-			r = narrows(f, &c)
-		}
-		if r != nil {
-			note.refuse(c, v.uuid, r)
-			continue
-		}
-		if best == nil || c.better(best) {
-			best = &c
-		}
-	}
-	if best == nil {
-		return candidate{}, false
-	}
-	return *best, true
+	half := (source.relative() - target.relative()) / 2
+	return f.nearest(source, target, note, func(v *vm) float64 { return math.Abs(v.at(target) - half) })
 }
 
 // narrows refuses a VM that would not narrow the gap. One as large as the gap

@@ -41,6 +41,7 @@ type vmSpec struct {
 	lock   cluster.DiskLock
 	run    cluster.RunState
 	dark   bool
+	quota  cluster.MilliCPU
 }
 
 func one(t *rapid.T, in int, label string) bool { return rapid.IntRange(1, in).Draw(t, label) == in }
@@ -73,6 +74,10 @@ func drawFleet(t *rapid.T, policy string) spec {
 			v.run = cluster.RunPaused
 		}
 		v.dark = one(t, 25, "dark")
+		if one(t, 5, "throttled") {
+			v.quota = cluster.MilliCPU(rapid.IntRange(100, v.vcpus*1000).Draw(t, "quota"))
+			v.demand = min(v.demand, v.quota)
+		}
 		s.vms = append(s.vms, v)
 	}
 	return s
@@ -89,7 +94,7 @@ func (s spec) build(t tester) *fleet {
 	}
 	for _, v := range s.vms {
 		vm := f.addVM(v.name, v.on)
-		vm.VCPUs, vm.demand, vm.MaxMemory, vm.Lock, vm.Run, vm.dark = v.vcpus, v.demand, v.memory, v.lock, v.run, v.dark
+		vm.VCPUs, vm.demand, vm.MaxMemory, vm.Lock, vm.Run, vm.dark, vm.quota = v.vcpus, v.demand, v.memory, v.lock, v.run, v.dark, v.quota
 	}
 	f.wait(12 * time.Second)
 	for _, h := range s.hosts {
@@ -104,7 +109,9 @@ func (f *fleet) plan() scheduler.Result {
 	return scheduler.Plan(in)
 }
 
-var bothPolicies = []string{"demand", "half-difference"}
+var everyPolicy = cluster.Policies
+
+func (f *fleet) inputNow() scheduler.Input { return scheduler.Input{State: f.state} }
 
 func forAllFleets(t *testing.T, policies []string, check func(t *rapid.T, s spec, f *fleet)) {
 	for _, policy := range policies {
@@ -118,7 +125,7 @@ func forAllFleets(t *testing.T, policies []string, check func(t *rapid.T, s spec
 }
 
 func TestLawSameInputSameBytes(t *testing.T) {
-	forAllFleets(t, bothPolicies, func(t *rapid.T, s spec, f *fleet) {
+	forAllFleets(t, everyPolicy, func(t *rapid.T, s spec, f *fleet) {
 		a, b := f.plan(), s.build(t).plan()
 		if !reflect.DeepEqual(a, b) || fmt.Sprintf("%#v", a) != fmt.Sprintf("%#v", b) {
 			t.Fatalf("two plans of one fleet:\n%+v\n%+v", a, b)
@@ -130,7 +137,7 @@ func TestLawSameInputSameBytes(t *testing.T) {
 // twice, limits hold, memory is never overcommitted, and unknown hosts have
 // no part in it.
 func TestLawPlansAreLawful(t *testing.T) {
-	forAllFleets(t, bothPolicies, func(t *rapid.T, s spec, f *fleet) {
+	forAllFleets(t, everyPolicy, func(t *rapid.T, s spec, f *fleet) {
 		r := f.plan()
 		f.checkOrders(scheduler.Input{State: f.state}, r)
 		if n := len(r.Moves); n > 3 || n > s.set.PerCluster {
@@ -173,7 +180,7 @@ func TestLawPlansAreLawful(t *testing.T) {
 
 // What a silent host last said has no part in a plan.
 func TestLawNothingBecauseOfUnknownHosts(t *testing.T) {
-	forAllFleets(t, bothPolicies, func(t *rapid.T, s spec, f *fleet) {
+	forAllFleets(t, everyPolicy, func(t *rapid.T, s spec, f *fleet) {
 		other := s
 		other.vms = slices.Clone(s.vms)
 		silent := map[string]bool{}
@@ -198,9 +205,9 @@ func extreme(t *rapid.T, label string, values ...int64) int64 {
 
 // Whatever a State accepts can be planned and explained: no panic, figures
 // that are figures, texts that a decision can hold, orders that are taken.
-func TestLawAbsurdFleetsArePlanned(t *testing.T) {
+func TestFault32LawAbsurdFleetsArePlanned(t *testing.T) {
 	long := strings.Repeat("ü", 128)
-	forAllFleets(t, bothPolicies, func(t *rapid.T, s spec, f *fleet) {
+	forAllFleets(t, everyPolicy, func(t *rapid.T, s spec, f *fleet) {
 		for i, h := range f.hosts {
 			f.must(f.actor(h), cluster.Announce{Cluster: testCluster, Member: cluster.Member{
 				ID: f.ids[h.name], Name: long[:254] + fmt.Sprint(i), Role: cluster.RoleHypervisor, Incarnation: 1, Level: 1, CPUs: 1, Memory: 1,
@@ -297,8 +304,9 @@ func TestLawEveryMoveLowersTheWorst(t *testing.T) {
 
 // A fleet that carries out its plans settles, and then plans nothing. Each
 // step is carried out, and the hosts' windows pass, before the next plan.
+// Where hosts meet by lot, those with something to hand over may meet later.
 func TestLawFleetsSettle(t *testing.T) {
-	forAllFleets(t, bothPolicies, func(t *rapid.T, s spec, f *fleet) {
+	forAllFleets(t, []string{"demand", "half-difference", "threshold"}, func(t *rapid.T, s spec, f *fleet) {
 		set := s.set
 		set.Cooldown, set.Profile = 0, cluster.ProfileSteady
 		f.must(operator, cluster.SetSettings{Settings: set})
@@ -317,7 +325,7 @@ func TestLawFleetsSettle(t *testing.T) {
 				return
 			}
 			m := r.Moves[0]
-			f.operate(cluster.TriggerAuto, m.VMName, f.nameOf(m.Target), cluster.MoveDone)
+			f.operate(cluster.TriggerAuto, "", m.VMName, f.nameOf(m.Target), cluster.MoveDone)
 			f.wait(long)
 			if now := f.placement(); placements[now] {
 				t.Fatalf("moving %s brought back a placement that was left", m.VMName)
@@ -342,7 +350,7 @@ func (f *fleet) placement() string {
 
 // Other names give the same plan under other names.
 func TestLawRelabelling(t *testing.T) {
-	forAllFleets(t, []string{"demand"}, func(t *rapid.T, s spec, f *fleet) {
+	forAllFleets(t, []string{"demand", "pairwise-random", "threshold"}, func(t *rapid.T, s spec, f *fleet) {
 		other := s
 		other.hosts, other.vms = slices.Clone(s.hosts), slices.Clone(s.vms)
 		slices.Reverse(other.hosts) // ids are given in this order
@@ -353,6 +361,7 @@ func TestLawRelabelling(t *testing.T) {
 			t.Fatalf("%d moves, %d under other names", len(a), len(b))
 		}
 		for i := range a {
+			a[i].Predicted.Bystander, b[i].Predicted.Bystander = "", "" // an id; of two alike either may be named
 			if a[i].VMName != b[i].VMName || f.nameOf(a[i].Target) != g.nameOf(b[i].Target) || a[i].Predicted != b[i].Predicted {
 				t.Fatalf("step %d: %s, under other names %s", i, a[i].Reason, b[i].Reason)
 			}
@@ -417,7 +426,7 @@ func TestLawHalfDifference(t *testing.T) {
 // What was refused is refused by a rule that binds, told from the fleet and
 // not from the planner.
 func TestLawRefusalsBind(t *testing.T) {
-	forAllFleets(t, bothPolicies, func(t *rapid.T, s spec, f *fleet) {
+	forAllFleets(t, everyPolicy, func(t *rapid.T, s spec, f *fleet) {
 		for _, c := range f.plan().Refused {
 			if !f.binds(c) {
 				t.Fatalf("%s to %s is refused with %s, which does not bind: %s", f.nameOf(c.VM), f.nameOf(c.Target), c.Code, c.Text)
@@ -471,11 +480,26 @@ func (f *fleet) binds(c cluster.Candidate) bool {
 			need += w.MaxMemory + cluster.VMOverhead
 		}
 		return need > to.memory
+	case cluster.CodeFailoverReserve:
+		before := f.lacking()
+		f.shift(v, from, to)
+		after := f.lacking()
+		f.shift(v, to, from)
+		return after > before
+	case cluster.CodeTooSlow: // at the assumed rate, for nothing was copied yet
+		return float64(v.MaxMemory)/float64(110*cluster.MiB) > f.state.Settings.LongestMove.Seconds()
 	case cluster.CodeGapTooSmall:
+		if f.state.Settings.Policy == "pairwise-random" {
+			gap := weighed(from, to)
+			return math.Abs(weighedAfter(v, from, to)) >= gap-1e-6 || weighedThere(v, to) >= gap-1e-6 || from.hasDark() || to.hasDark()
+		}
 		gap := from.load() - to.load()
 		after := math.Abs(gap - float64(v.demand)/float64(from.cpus) - float64(v.demand)/float64(to.cpus))
 		return v.demand == 0 || after >= gap-1e-6 || float64(v.demand)/float64(to.cpus) >= gap-1e-6
 	case cluster.CodeWouldNotHelp, cluster.CodeGainBelowCost:
+		if f.state.Settings.Policy == "threshold" {
+			return v.demand == 0 || to.load()+float64(v.demand)/float64(to.cpus) > 1-f.state.Settings.Enter.Float()-1e-6 || to.hasDark()
+		}
 		before, after := f.foretell(v, from, to)
 		limit := 0.0
 		if c.Code == cluster.CodeGainBelowCost {

@@ -19,6 +19,7 @@ type refused struct {
 	candidate
 	vmID    string
 	refusal *cluster.Refusal
+	terms   []cluster.ScoreTerm // of the best alone, see judge
 }
 
 func newNotes() *notes { return &notes{count: map[cluster.Code]int{}} }
@@ -27,7 +28,7 @@ func newNotes() *notes { return &notes{count: map[cluster.Code]int{}} }
 // bounded: now and then all but the best are dropped.
 func (n *notes) refuse(c candidate, vm string, r *cluster.Refusal) {
 	n.count[r.Code]++
-	n.kept = append(n.kept, refused{c, vm, r})
+	n.kept = append(n.kept, refused{candidate: c, vmID: vm, refusal: r})
 	if len(n.kept) >= 32*cluster.MaxCandidates {
 		n.trim()
 	}
@@ -40,6 +41,18 @@ func (n *notes) trim() {
 			cmp.Compare(a.source.id, b.source.id), cmp.Compare(a.vmID, b.vmID), cmp.Compare(a.targetID(), b.targetID()))
 	})
 	n.kept = n.kept[:min(len(n.kept), cluster.MaxCandidates)]
+}
+
+// judge keeps the terms of the best one's score, while the fleet is still as they
+// were looked at.
+func (n *notes) judge(f *fleet) {
+	n.trim()
+	for i := range n.kept {
+		n.kept[i].terms = nil
+	}
+	if len(n.kept) > 0 && n.kept[0].predicted() {
+		n.kept[0].terms = f.terms(&n.kept[0].candidate)
+	}
 }
 
 func (r refused) rank() int {
@@ -66,7 +79,7 @@ func (n *notes) best(f *fleet) []cluster.Candidate {
 	n.trim()
 	var out []cluster.Candidate
 	for _, k := range n.kept {
-		c := cluster.Candidate{VM: k.vmID, Source: k.source.id, Target: k.targetID(), Code: k.refusal.Code, Text: k.refusal.Text}
+		c := cluster.Candidate{VM: k.vmID, Source: k.source.id, Target: k.targetID(), Code: k.refusal.Code, Text: k.refusal.Text, Rule: k.refusal.Rule, Score: k.terms}
 		if k.predicted() {
 			c.Predicted = f.effect(k.candidate)
 		}

@@ -13,18 +13,48 @@ import (
 // The worst steal leads. What all VMs together wait decides between moves that
 // leave the same VM worst: two targets may leave the source's worst the same,
 // and hurt many or nobody. The target's use prefers room to spare, and memory
-// the cheaper copy: 10 GiB more to copy must be repaid by half a point.
+// the cheaper copy; a rule that should hold is worth five points of the worst, and
+// so is another host than one that the VM left within a day: it left for a reason.
+// 10 GiB more to copy must be repaid by half a point.
 var objective = []struct {
 	name   string
 	weight float64
 	term   func(*candidate) float64
 }{
-	{"worst contention after, points", 1, func(c *candidate) float64 { return 100 * max(c.sourceAfter.worst, c.targetAfter.worst) }},
+	{"worst contention after, points", 1, func(c *candidate) float64 {
+		return 100 * c.past.expected(max(c.sourceAfter.worst, c.targetAfter.worst))
+	}},
 	{"CPUs waited for, more than before", 0.5, func(c *candidate) float64 {
 		return c.sourceAfter.sum + c.targetAfter.sum - c.source.now.sum - c.target.now.sum
 	}},
 	{"CPUs asked per CPU of the target", 0.1, func(c *candidate) float64 { return (c.target.work + c.vm.work()) / c.target.cpus }},
+	{"rules bent, more than before", 5, func(c *candidate) float64 { return float64(c.bent) }},
+	{"back to a host that it left within a day", 5, func(c *candidate) float64 {
+		if c.returns {
+			return 1
+		}
+		return 0
+	}},
 	{"memory to copy, GiB", 0.05, func(c *candidate) float64 { return float64(c.vm.facts.MaxMemory) / float64(cluster.GiB) }},
+}
+
+// scored says whether moves are chosen by the objective: policy demand does, and
+// what an operator asks for.
+func (f *fleet) scored() bool {
+	p, _ := policyOf(f.policy)
+	return f.asked || p.recalls
+}
+
+// terms are what a candidate's score consists of, nil if it was not chosen by it.
+func (f *fleet) terms(c *candidate) []cluster.ScoreTerm {
+	if !f.scored() {
+		return nil
+	}
+	var out []cluster.ScoreTerm
+	for _, t := range objective {
+		out = append(out, cluster.ScoreTerm{Name: t.name, Points: cluster.MicroPoints(math.Round(float64(t.weight*t.term(c)) * 1e6))})
+	}
+	return out
 }
 
 // score is in millionths of a point: rounded, so that equal moves score equal

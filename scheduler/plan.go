@@ -7,6 +7,7 @@ package scheduler
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
@@ -17,8 +18,11 @@ type Input struct {
 	State  cluster.State
 	Policy string    // "" takes the State's
 	Now    time.Time // ages and cooldowns are judged against it, or State.Now if that is later
-	// Seed, Workers and Iterations are the budget of policies that search. The
-	// present ones look at every move once and need none of them.
+	// Advise also looks for moves that evenkeel may only recommend.
+	Advise bool
+	// Seed, Workers and Iterations are the budget of policies that search.
+	// pairwise-random draws its lots by the seed; the others look at every move
+	// once and need none of them.
 	Seed                uint64
 	Workers, Iterations int
 }
@@ -27,6 +31,7 @@ type Input struct {
 type Result struct {
 	Index   uint64 // applied index of the State that was planned on
 	Policy  string
+	Seed    uint64
 	Moves   []Step              // in order
 	Code    cluster.Code        // why nothing moves; "" if something does
 	Text    string              // the same in words
@@ -43,8 +48,10 @@ type Step struct {
 	VMName    string
 	Source    string
 	Target    string
-	Reason    string // for the operator
+	Code      cluster.Code // what it is for, if not contention
+	Reason    string       // for the operator
 	Predicted cluster.Effect
+	Score     []cluster.ScoreTerm // see cluster.Candidate
 }
 
 // maxSteps bounds a plan: more would be decided on figures that the first
@@ -65,15 +72,21 @@ type policy struct {
 	pick func(f *fleet, source *host, note *notes) (candidate, bool)
 	// worth says why a lawful move does not pay, or nil.
 	worth func(f *fleet, c *candidate) *cluster.Refusal
+	// recalls says that moves are also held against the past hour.
+	recalls bool
 }
 
 // policyOf finds a policy by its name.
 func policyOf(name string) (policy, bool) {
 	switch name {
 	case "demand":
-		return policy{suffering, suffers, calls, lowerWorst, lowers}, true
+		return policy{suffering, suffers, calls, lowerWorst, lowers, true}, true
 	case "half-difference":
-		return policy{mostLoaded, isLoaded, isMostLoaded, halveGap, narrows}, true
+		return policy{mostLoaded, isLoaded, isMostLoaded, halveGap, narrows, false}, true
+	case "pairwise-random":
+		return policy{pairedOff, meets, isPairedOff, handOver, narrowsPair, false}, true
+	case "threshold":
+		return policy{tooBusy, isBusy, isTooBusy, shed, unloads, false}, true
 	}
 	return policy{}, false
 }
@@ -83,7 +96,7 @@ func policyOf(name string) (policy, bool) {
 // for the caller to say.
 func Plan(in Input) Result {
 	f := newFleet(in)
-	r := Result{Index: in.State.Index, Policy: f.policy}
+	r := Result{Index: in.State.Index, Policy: f.policy, Seed: in.Seed}
 	p, known := policyOf(f.policy)
 	if !known {
 		r.Code, r.Text = cluster.CodeModeOff, fmt.Sprintf("policy is %.40s: nothing is planned", f.policy)
@@ -101,9 +114,21 @@ func Plan(in Input) Result {
 	r.Moves = f.steps(p, sources, note)
 	r.Refused, r.Counts, r.Iterations = note.best(f), note.counts(), f.weighed
 	if len(r.Moves) == 0 {
-		r.Code, r.Text = note.summary(p.call(f, sources[0]))
+		r.Code, r.Text = f.whyNot(p.call(f, sources[0]), note)
+	}
+	if len(r.Moves) == 0 && p.recalls && f.set.Chains {
+		f.chain(in, sources[0], &r)
 	}
 	return r
+}
+
+// whyNot is why nothing moves off a host that calls for relief.
+func (f *fleet) whyNot(call string, note *notes) (cluster.Code, string) {
+	code, text := note.summary(call)
+	if short := f.capacityShort(); code == cluster.CodeWouldNotHelp && short != nil {
+		return short.Code, call + ": " + short.Text
+	}
+	return code, text
 }
 
 // steps relieves one source after the other while limits and budgets last.
@@ -114,6 +139,7 @@ func (f *fleet) steps(p policy, sources []*host, note *notes) []Step {
 	for _, source := range sources {
 		for len(out) < maxSteps && f.closed() == nil {
 			c, ok := p.pick(f, source, note)
+			note.judge(f)
 			if !ok {
 				break
 			}
@@ -127,8 +153,35 @@ func (f *fleet) steps(p policy, sources []*host, note *notes) []Step {
 
 // step puts a candidate into words and figures.
 func (f *fleet) step(c candidate) Step {
-	return Step{
+	s := Step{
 		VM: c.vm.uuid, VMName: c.vm.facts.Name, Source: c.source.id, Target: c.target.id,
-		Reason: f.reason(c), Predicted: f.effect(c),
+		Reason: f.reason(c), Predicted: f.effect(c), Score: f.terms(&c),
 	}
+	s.Predicted.VMRunFloor = c.source.floor(c.vm)
+	life := c.source.state.LifeFloor(c.vm.facts.Slot)
+	s.Predicted.VMRequestsFloor, s.Predicted.VMReceivedFloor = max(life.Requests, 0), max(life.Received, 0)
+	s.Predicted.VMRequestsLayer = life.Layer
+	f.foresee(&c, &s.Predicted)
+	return s
+}
+
+// floorMinutes is how many minutes must be known of a VM before its least is
+// worth anything.
+const floorMinutes = 5
+
+// floor is the least that a VM ran in any minute that is known of it, 0 if few
+// are.
+func (h *host) floor(v *vm) cluster.MilliCPU {
+	least, n := cluster.MilliCPU(math.MaxInt32), 0
+	for _, minute := range h.state.Minutes() {
+		for _, m := range minute.VMs {
+			if m.Slot == v.facts.Slot {
+				least, n = min(least, m.Run), n+1
+			}
+		}
+	}
+	if n < floorMinutes {
+		return 0
+	}
+	return least
 }

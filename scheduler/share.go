@@ -18,6 +18,10 @@ import (
 // like vCPUs do, as many threads as it keeps CPUs busy. Worked: a host of one
 // CPU that is busy all the time with work of its own, and one hungry vCPU that
 // comes: each gets a half, steal 50 %.
+//
+// A VM's own quota bounds what it asks for, also of what piles up. Worked: two
+// vCPUs that each want 0.6 of one CPU get 0.5 and fall behind, until they never
+// sleep and wait 50 %. One whose quota is 0.6 goes on wanting 0.6: it waits 10 %.
 
 // outlook is what the model says of a host.
 type outlook struct {
@@ -78,7 +82,7 @@ func (h *host) outlook(came, left *vm, guest float64) outlook {
 		change += came.work()
 		o.vcpus += came.vcpus
 		o.guest = min(came.lacks(level)+guest, 1)
-		o.add(o.guest, came.vcpus)
+		o.add(came, o.guest)
 	}
 	if left != nil {
 		change -= left.work()
@@ -86,15 +90,19 @@ func (h *host) outlook(came, left *vm, guest float64) outlook {
 	}
 	for _, v := range h.vms {
 		if v != left {
-			o.add(v.pain(level, grown(h.work-v.work(), change)), v.vcpus)
+			o.add(v, v.pain(level, grown(h.work-v.work(), change)))
 		}
 	}
 	return o
 }
 
-func (o *outlook) add(pain float64, vcpus int) {
+func (o *outlook) add(v *vm, pain float64) {
+	if v.batch { // see cluster.PainOf
+		o.vcpus -= v.vcpus
+		return
+	}
 	o.worst = max(o.worst, pain)
-	o.sum += float64(pain * float64(vcpus))
+	o.sum += float64(pain * float64(v.vcpus))
 }
 
 // lacks is what a vCPU of the VM waits at a level, as a share of wall time:
@@ -104,7 +112,7 @@ func (v *vm) lacks(level float64) float64 {
 	if short <= 0 {
 		return 0
 	}
-	return short + float64(v.pileUp*(1-v.perVCPU)*min(short/certain, 1))
+	return short + float64(v.pileUp*(v.ceiling-v.perVCPU)*min(short/certain, 1))
 }
 
 // certain is a shortage that is no mere rounding: figures come in thousandths
@@ -161,8 +169,8 @@ func (h *host) calibrate() {
 
 func (v *vm) calibrate(level float64) {
 	measured, short := v.measured.Float(), v.perVCPU-level
-	if short >= certain && v.perVCPU < 1 {
-		v.pileUp = min(max((measured-short)/(1-v.perVCPU), 0), 1)
+	if short >= certain && v.perVCPU < v.ceiling {
+		v.pileUp = min(max((measured-short)/(v.ceiling-v.perVCPU), 0), 1)
 	}
 	switch model := v.lacks(level); {
 	case measured >= model:

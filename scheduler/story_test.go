@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,11 +31,16 @@ func TestStories(t *testing.T) {
 
 // planCodes are the codes for which Plan leaves things as they are.
 var planCodes = []cluster.Code{
+	cluster.CodeQuietHours, cluster.CodeNotSelected, cluster.CodeVMMode,
+	cluster.CodeRuleAffinity, cluster.CodeRuleAntiAffinity, cluster.CodeRuleSpread, cluster.CodeRulePin, cluster.CodeRuleIgnore,
+	cluster.CodeVMBudget,
 	cluster.CodeModeOff, cluster.CodeUnknownHost, cluster.CodeStaleSnapshot, cluster.CodePoorQuality, cluster.CodeBelowThreshold,
 	cluster.CodeNotSustained, cluster.CodeDisturbed, cluster.CodeClockSkew, cluster.CodeLimitCluster, cluster.CodeBudget, cluster.CodeQuarantined,
 	cluster.CodeMoveInFlight, cluster.CodeUnknownVM, cluster.CodeDuplicateVM, cluster.CodeNotRunning, cluster.CodeNoDiskLock,
-	cluster.CodeCooldown, cluster.CodeLimitHost, cluster.CodeNoMigrationPath, cluster.CodeNoHeadroom, cluster.CodeNoTarget,
-	cluster.CodeWouldNotHelp, cluster.CodeGainBelowCost, cluster.CodeGapTooSmall,
+	cluster.CodeCooldown, cluster.CodeLimitHost, cluster.CodeNoMigrationPath, cluster.CodeNoHeadroom, cluster.CodeNoTarget, cluster.CodeFailoverReserve,
+	cluster.CodeWouldNotHelp, cluster.CodeCapacityShort, cluster.CodeGainBelowCost, cluster.CodeGapTooSmall, cluster.CodeCordoned, cluster.CodeHeld, cluster.CodeHeldBack,
+	cluster.CodeTooLarge, cluster.CodeTooSlow, cluster.CodeNotConverging,
+	cluster.CodeCanary, cluster.CodeNotChecked, cluster.CodeOwnedElsewhere, cluster.CodeMachineType, cluster.CodeNoSuchNetwork, cluster.CodeOneWay,
 }
 
 func TestEveryRefusalHasAStory(t *testing.T) {
@@ -61,6 +67,19 @@ func (f *fleet) tell(t *testing.T, d *datadriven.TestData) string {
 	switch d.Cmd {
 	case "settings":
 		return f.tellSettings(d.Input)
+	case "vm":
+		return f.tellRule(d)
+	case "quiet":
+		from := f.state.Now.Add(f.duration(names(d)[0]))
+		f.must(operator, cluster.SetQuiet{Windows: []string{"daily 01:00-02:00 UTC"}})
+		f.must(leader, cluster.ForeseeQuiet{From: from, Until: from.Add(time.Hour)})
+		return ""
+	case "rule", "unrule":
+		return f.tellRules(d)
+	case "auto":
+		return f.tellScope(d)
+	case "pause", "resume":
+		return f.tellPause(d)
 	case "hosts":
 		return f.tellHosts(d.Input)
 	case "vms":
@@ -76,10 +95,30 @@ func (f *fleet) tell(t *testing.T, d *datadriven.TestData) string {
 		return f.tellMove(d)
 	case "plan":
 		return f.tellPlan(t, d)
+	case "balance":
+		return f.tellBalance(t, d)
 	case "explain":
 		return f.tellExplain(t, d)
 	case "order":
 		return f.tellOrder()
+	case "dirty":
+		_, v := f.find(names(d)[0])
+		v.dirty = cluster.BytesPerSecond(f.bytes(names(d)[1]))
+		return ""
+	case "judge":
+		return f.tellJudge(d)
+	case "writes":
+		_, v := f.find(names(d)[0])
+		v.writes = cluster.BytesPerSecond(f.bytes(names(d)[1]))
+		return ""
+	case "cordon", "drain", "uncordon", "undrain":
+		return f.tellCordon(d)
+	case "describe":
+		return f.tellDescribe(d)
+	case "wishes":
+		return f.tellResult(d, f.wishes(t, d))
+	case "ask":
+		return f.tellResult(d, f.ask(t, d))
 	}
 	d.Fatalf(t, "no such directive: %s", d.Cmd)
 	return ""
@@ -143,6 +182,28 @@ func (f *fleet) tellSettings(input string) string {
 			set.PerHour = f.integer(v)
 		case "per_day":
 			set.PerDay = f.integer(v)
+		case "largest_vm":
+			set.LargestVM = f.bytes(v)
+		case "longest_move":
+			set.LongestMove = f.duration(v)
+		case "vm_moves_per_day":
+			set.VMMovesPerDay = f.integer(v)
+		case "vm_downtime_per_day":
+			set.VMDowntimePerDay = f.duration(v)
+		case "chains":
+			set.Chains = v == "true"
+		case "failover_hosts":
+			set.FailoverHosts = f.integer(v)
+		case "memory_ratio":
+			set.MemoryRatio = f.ratio(v)
+		case "copy_storage":
+			set.CopyStorage = cluster.CopyStorage(v)
+		case "move_budget":
+			set.MoveBudget = f.duration(v)
+		case "networks":
+			set.Networks = cluster.Networks(v)
+		case "arrive_paused":
+			set.ArrivePaused = v == "true"
 		case "allow_unlocked":
 			set.AllowUnlocked = v == "true"
 		default:
@@ -174,7 +235,12 @@ func (f *fleet) tellHosts(input string) string {
 		if v, ok := l.used("clock"); ok {
 			h.clock = f.duration(v)
 		}
+		h.zone, _ = l.used("zone")
+		if v, ok := l.used("link"); ok {
+			h.link = cluster.BytesPerSecond(f.bytes(v))
+		}
 		_, h.noPath = l.used("no_path")
+		h.hold, _ = l.used("hold")
 		f.nothingLeft(l)
 		f.announce(h)
 	}
@@ -204,6 +270,9 @@ func (f *fleet) read(l line, v *vm) {
 	if s, ok := l.used("cpu"); ok {
 		v.demand = f.milli(s)
 	}
+	if s, ok := l.used("quota"); ok {
+		v.quota = f.milli(s)
+	}
 	if s, ok := l.used("others"); ok {
 		v.others = f.milli(s)
 	}
@@ -217,6 +286,12 @@ func (f *fleet) read(l line, v *vm) {
 	if s, ok := l.used("contention"); ok {
 		contention := f.ratio(s)
 		v.contention = &contention
+	}
+	if s, ok := l.used("p99"); ok {
+		v.p99 = f.duration(s)
+	}
+	if s, ok := l.used("resident"); ok {
+		v.resident = f.bytes(s)
 	}
 	if s, ok := l.used("lock"); ok {
 		v.Lock = cluster.DiskLock(s)
@@ -250,7 +325,18 @@ func (f *fleet) tellWait(d *datadriven.TestData) string {
 func (f *fleet) tellMove(d *datadriven.TestData) string {
 	n := names(d)
 	from, v := f.find(n[0])
-	f.operate(cluster.TriggerOperator, n[0], n[1], cluster.MoveState(n[2]))
+	f.took, f.copied, f.stood = 0, 0, 0
+	for _, a := range d.CmdArgs {
+		switch a.Key {
+		case "took":
+			f.took = f.duration(a.Vals[0])
+		case "copied":
+			f.copied = f.bytes(a.Vals[0])
+		case "downtime":
+			f.stood = f.duration(a.Vals[0])
+		}
+	}
+	f.operate(cluster.TriggerOperator, "", n[0], n[1], cluster.MoveState(n[2]))
 	if d.HasArg("unseen") { // the source has not noticed yet
 		f.shift(v, f.host(n[1]), from)
 		from.revision, f.host(n[1]).revision = from.sent, f.host(n[1]).sent
@@ -261,13 +347,37 @@ func (f *fleet) tellMove(d *datadriven.TestData) string {
 func (f *fleet) input(t *testing.T, d *datadriven.TestData) scheduler.Input {
 	in := scheduler.Input{State: f.state, Now: f.state.Now.Std()}
 	d.MaybeScanArgs(t, "policy", &in.Policy)
+	in.Advise = d.HasArg("advise")
 	return in
 }
 
 func (f *fleet) tellPlan(t *testing.T, d *datadriven.TestData) string {
 	in := f.input(t, d)
 	r := scheduler.Plan(in)
-	f.checkOrders(in, r)
+	if !in.Advise {
+		f.checkOrders(in, r)
+	}
+	return f.tellResult(d, r)
+}
+
+// tellBalance plans for the whole fleet.
+func (f *fleet) tellBalance(t *testing.T, d *datadriven.TestData) string {
+	in, most := f.input(t, d), 20
+	in.Seed, in.Workers, in.Iterations = 1, 1, 50_000
+	d.MaybeScanArgs(t, "moves", &most)
+	r := scheduler.Balance(in, most, nil)
+	return f.tellResult(d, r.Result) + fmt.Sprintf("worst %v -> %v  waiting %.1f -> %.1f CPUs  %sleft %d\n", r.Before.Worst, r.After.Worst, r.Before.Waiting.CPUs(), r.After.Waiting.CPUs(), brokenRules(r), r.Left)
+}
+
+func brokenRules(r scheduler.Sequence) string {
+	if r.Before.Broken+r.After.Broken == 0 {
+		return ""
+	}
+	return fmt.Sprintf("broken %d -> %d  ", r.Before.Broken, r.After.Broken)
+}
+
+// tellResult tells what was planned, and what was refused.
+func (f *fleet) tellResult(d *datadriven.TestData, r scheduler.Result) string {
 	var b strings.Builder
 	for _, m := range r.Moves {
 		fmt.Fprintf(&b, "move %s %s->%s  %s\n", m.VMName, f.nameOf(m.Source), f.nameOf(m.Target), f.effect(m))
@@ -286,7 +396,24 @@ func (f *fleet) tellPlan(t *testing.T, d *datadriven.TestData) string {
 			fmt.Fprintf(&b, "because %s\n", m.Reason)
 		}
 	}
+	if d.HasArg("foresee") {
+		for _, m := range r.Moves {
+			b.WriteString(f.foreseen(m))
+		}
+	}
 	return b.String()
+}
+
+// foreseen tells what of a step is predicted beyond its effect.
+func (f *fleet) foreseen(m scheduler.Step) string {
+	e := m.Predicted
+	text := fmt.Sprintf("foresee downtime %v  p99 %s %v->%v  %s %v->%v  %s %v->%v\n", e.Downtime.Round(time.Millisecond),
+		m.VMName, e.VMP99Before, e.VMP99After, f.nameOf(m.Source), e.SourceP99Before, e.SourceP99After, f.nameOf(m.Target), e.TargetP99Before, e.TargetP99After)
+	text += fmt.Sprintf("foresee memory %s %v->%v  %s %v->%v", f.nameOf(m.Source), e.SourceMemoryBefore, e.SourceMemoryAfter, f.nameOf(m.Target), e.TargetMemoryBefore, e.TargetMemoryAfter)
+	if e.Bystander != "" {
+		text += fmt.Sprintf("  bystander %s %s", f.nameOf(e.Bystander), arrow(e.BystanderContentionBefore, e.BystanderContentionAfter))
+	}
+	return text + "\n"
 }
 
 func (f *fleet) effect(m scheduler.Step) string {
@@ -329,11 +456,17 @@ func (f *fleet) tellExplain(t *testing.T, d *datadriven.TestData) string {
 // tellOrder carries out the plan in the model: each step is ordered and done.
 func (f *fleet) tellOrder() string {
 	var b strings.Builder
-	for _, m := range scheduler.Plan(scheduler.Input{State: f.state}).Moves {
-		f.operate(cluster.TriggerAuto, m.VMName, f.nameOf(m.Target), cluster.MoveDone)
+	for _, m := range f.carryOut(cluster.TriggerAuto, scheduler.Plan(scheduler.Input{State: f.state}).Moves) {
 		fmt.Fprintf(&b, "%s is on %s\n", m.VMName, f.nameOf(m.Target))
 	}
 	return b.String()
+}
+
+func (f *fleet) carryOut(trigger cluster.Trigger, moves []scheduler.Step) []scheduler.Step {
+	for _, m := range moves {
+		f.operate(trigger, m.Code, m.VMName, f.nameOf(m.Target), cluster.MoveDone)
+	}
+	return moves
 }
 
 func (f *fleet) nameOf(id string) string {
@@ -392,4 +525,58 @@ func (f *fleet) ok(err error) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+}
+
+// tellCordon is an operator's word about a host.
+func (f *fleet) tellCordon(d *datadriven.TestData) string {
+	host := f.ids[names(d)[0]]
+	var body cluster.Body = cluster.SetCordon{Host: host, Drain: d.Cmd == "drain"}
+	if d.Cmd == "uncordon" || d.Cmd == "undrain" {
+		body = cluster.LiftCordon{Host: host, Restore: d.HasArg("restore")}
+	}
+	f.must(operator, body)
+	return ""
+}
+
+// wishes plans what operators asked for; with "done" its moves are carried out.
+func (f *fleet) wishes(t *testing.T, d *datadriven.TestData) scheduler.Result {
+	t.Helper()
+	r := scheduler.Wishes(f.input(t, d))
+	if again := scheduler.Wishes(f.input(t, d)); !reflect.DeepEqual(r, again) {
+		t.Errorf("the same input gives %+v and %+v", r, again)
+	}
+	if d.HasArg("done") {
+		f.carryOut(cluster.TriggerOperator, r.Moves)
+	}
+	return r
+}
+
+func (f *fleet) ask(t *testing.T, d *datadriven.TestData) scheduler.Result {
+	t.Helper()
+	n, target := names(d), ""
+	if n[1] != "best" {
+		target = f.idOf(n[1])
+	}
+	r := scheduler.Ask(f.input(t, d), f.idOf(n[0]), target, "ann wants it")
+	if d.HasArg("done") {
+		f.carryOut(cluster.TriggerOperator, r.Moves)
+	}
+	return r
+}
+
+// tellJudge is what was measured after a VM's last move.
+func (f *fleet) tellJudge(d *datadriven.TestData) string {
+	n := names(d)
+	for _, m := range f.state.MovesBackward() {
+		if m.VM == f.idOf(n[0]) {
+			measured := m.Predicted
+			if len(n) > 2 {
+				measured.VMContentionAfter = f.ratio(n[2])
+			}
+			f.must(leader, cluster.Verify{Move: m.ID, Verdict: cluster.Verdict(n[1]), Measured: &measured})
+			return ""
+		}
+	}
+	d.Fatalf(f.t.(*testing.T), "%s was not moved", n[0])
+	return ""
 }

@@ -2,52 +2,40 @@ package main
 
 import (
 	"bufio"
+	"context"
+	_ "embed" // the guest's source
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
+	"path/filepath"
 	"strconv"
-	"time"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/evenkeel/evenkeel/agent"
 )
 
-// vcpus is how many a VM has. Beside them are the runtime's own threads, as
-// QEMU has its workers.
+// vcpus is how many a VM has; beside them are a main thread and four more, as
+// QEMU's.
 const vcpus = 2
 
-// guest is a process's life as a VM: threads named as QEMU names its vCPUs,
-// each of which wakes up, does next to nothing, and sleeps. It prints their ids.
-func guest(hertz int) error {
-	if hertz < 1 || hertz > 1000 {
-		return fmt.Errorf("-hertz is %d, must lie between 1 and 1000", hertz)
+// idle is a VM's source. A Go program would not do: its runtime's own threads
+// switch more often than an idle guest does.
+//
+//go:embed guest/idle.c
+var idle []byte
+
+// compile makes the guest's binary in a folder.
+func compile(ctx context.Context, dir string) (path string, err error) {
+	source, path := filepath.Join(dir, "idle.c"), filepath.Join(dir, "idle")
+	if err := os.WriteFile(source, idle, 0o600); err != nil {
+		return "", err
 	}
-	tids := make(chan int)
-	for n := range vcpus {
-		go func() {
-			runtime.LockOSThread()
-			name, _ := unix.BytePtrFromString(fmt.Sprintf("CPU %d/KVM", n)) // has no NUL
-			if err := unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0); err != nil {
-				fmt.Fprintln(os.Stderr, "bench: name a thread:", err)
-			}
-			tids <- unix.Gettid()
-			ts := unix.NsecToTimespec(time.Second.Nanoseconds() / int64(hertz))
-			for {
-				// The kernel's own sleep, on this very thread; a signal cuts it short.
-				_ = unix.Nanosleep(&ts, nil)
-			}
-		}()
+	out, err := exec.CommandContext(ctx, "cc", "-O2", "-static", "-pthread", "-o", path, source).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("compile the guest (Debian: gcc libc6-dev): %w: %s", err, out)
 	}
-	for range vcpus {
-		fmt.Println(<-tids)
-	}
-	_, err := io.Copy(io.Discard, os.Stdin)
-	return err
+	return path, nil
 }
 
 // fleet is the VMs of this host.
@@ -57,10 +45,10 @@ type fleet struct {
 	stdins []io.Closer
 }
 
-func startFleet(vms, hertz int) (*fleet, error) {
+func startFleet(binary string, vms, hertz int) (*fleet, error) {
 	f := &fleet{}
 	for i := range vms {
-		if err := f.start(i, hertz); err != nil {
+		if err := f.start(binary, i, hertz); err != nil {
 			f.stop()
 			return nil, fmt.Errorf("VM %d: %w", i, err)
 		}
@@ -68,9 +56,8 @@ func startFleet(vms, hertz int) (*fleet, error) {
 	return f, nil
 }
 
-func (f *fleet) start(i, hertz int) error {
-	cmd := exec.Command("/proc/self/exe", "-guest", "-hertz", strconv.Itoa(hertz))
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=2", "GODEBUG=asyncpreemptoff=1")
+func (f *fleet) start(binary string, i, hertz int) error {
+	cmd := exec.Command(binary, strconv.Itoa(vcpus), strconv.Itoa(hertz))
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

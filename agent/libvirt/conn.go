@@ -8,8 +8,8 @@ import (
 	golibvirt "github.com/digitalocean/go-libvirt"
 )
 
-// uri is the connection that the socket is asked for.
-const uri = golibvirt.QEMUSystem
+// qemuURI is the connection that the socket is asked for.
+const qemuURI = golibvirt.QEMUSystem
 
 // conn is one connection to the daemon. It serves one call at a time, so
 // ending it because a context ended disturbs nobody else.
@@ -25,15 +25,25 @@ type dialled struct{ net.Conn }
 
 func (d dialled) Dial() (net.Conn, error) { return d.Conn, nil }
 
-func dialConn(ctx context.Context, path string) (*conn, error) {
+func dialConn(ctx context.Context, path string, uri golibvirt.ConnectURI) (*conn, error) {
 	raw, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	if err != nil {
 		return nil, err
 	}
+	c, err := openConn(ctx, raw, uri)
+	if err != nil {
+		return nil, fmt.Errorf("open %s at %s: %w", uri, path, err)
+	}
+	return c, nil
+}
+
+// openConn greets the daemon at the other end, and closes raw if it does not
+// answer.
+func openConn(ctx context.Context, raw net.Conn, uri golibvirt.ConnectURI) (*conn, error) {
 	c := &conn{wire: newFrameConn(raw)}
 	c.lv = golibvirt.NewWithDialer(dialled{c.wire})
 	stop := context.AfterFunc(ctx, c.wire.hangUp)
-	err = c.lv.ConnectToURI(uri)
+	err := c.lv.ConnectToURI(uri)
 	if err == nil {
 		// A first answered call also orders go-libvirt's write of its own
 		// "disconnected" channel before its reader looks at it.
@@ -44,7 +54,7 @@ func dialConn(ctx context.Context, path string) (*conn, error) {
 	}
 	if err != nil {
 		c.wire.hangUp()
-		return nil, fmt.Errorf("open %s at %s: %w", uri, path, err)
+		return nil, err
 	}
 	return c, nil
 }

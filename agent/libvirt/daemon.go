@@ -74,13 +74,25 @@ func (f finder) isDaemon(pid int) bool {
 // daemonFromPIDFile reads /run/virtqemud.pid or /run/libvirtd.pid.
 func (f finder) daemonFromPIDFile() int {
 	for _, name := range daemonNames {
-		text, err := readSmall(f.proc.FS(), path.Join(relative(path.Dir(f.runDir)), name+".pid"), 64)
-		if err != nil {
-			continue
-		}
-		if pid, err := strconv.Atoi(strings.TrimSpace(text)); err == nil && f.isDaemon(pid) {
+		if pid := f.pidIn(name + ".pid"); f.isDaemon(pid) {
 			return pid
 		}
 	}
 	return 0
+}
+
+// beside is a file beside libvirt's run-time directory.
+func (f finder) beside(file string) string { return path.Join(relative(path.Dir(f.runDir)), file) }
+
+// pidIn reads the process id in a file there, 0 if there is none.
+func (f finder) pidIn(file string) int {
+	text, err := readSmall(f.proc.FS(), f.beside(file), 64)
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil || pid < 0 {
+		return 0
+	}
+	return pid
 }

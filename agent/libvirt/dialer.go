@@ -29,16 +29,23 @@ type dialer struct {
 	last      string // the socket that answered last
 }
 
-// newDialer tries one given socket, or the modular QEMU daemon's before the
-// monolithic daemon's (which may also be virtproxyd's).
-func newDialer(socket, runDir string) *dialer {
+// Sockets are where libvirt may answer on this host, the best first: one given
+// socket, or the modular QEMU daemon's before the monolithic daemon's (which
+// may also be virtproxyd's).
+func Sockets(socket string) []string { return socketsIn(socket, defaultRunDir) }
+
+func socketsIn(socket, runDir string) []string {
 	if socket != "" {
-		return &dialer{sockets: []string{socket}}
+		return []string{socket}
 	}
-	return &dialer{sockets: []string{
+	return []string{
 		filepath.Join(runDir, "virtqemud-sock"),
 		filepath.Join(runDir, "libvirt-sock"),
-	}}
+	}
+}
+
+func newDialer(socket, runDir string) *dialer {
+	return &dialer{sockets: socketsIn(socket, runDir)}
 }
 
 func (d *dialer) dial(ctx context.Context) (*conn, error) {
@@ -47,7 +54,7 @@ func (d *dialer) dial(ctx context.Context) (*conn, error) {
 	}
 	var errs []error
 	for _, path := range d.sockets {
-		c, err := dialConn(ctx, path)
+		c, err := dialConn(ctx, path, qemuURI)
 		if err == nil {
 			d.succeeded(path)
 			return c, nil

@@ -20,15 +20,27 @@ type definition struct {
 	order          string
 	diskless       bool // it has no writable disk
 	locked         bool // it has some, and QEMU locks each one's image
+	// What QEMU locks not, and libvirt's lock manager may: block devices of this VM
+	// alone, and what its own leases lie on.
+	bare, leases []string
+	beyond       bool // it has a writable disk that neither locks
+}
+
+// readDomain reads a VM's XML, if it is of a sensible size.
+func readDomain(text string) (dom libvirtxml.Domain, err error) {
+	if len(text) > maxXML {
+		return dom, fmt.Errorf("VM definition of %d bytes exceeds %d", len(text), maxXML)
+	}
+	if err := dom.Unmarshal(text); err != nil {
+		return dom, fmt.Errorf("VM definition: %w", err)
+	}
+	return dom, nil
 }
 
 func parseDefinition(text string) (definition, error) {
-	if len(text) > maxXML {
-		return definition{}, fmt.Errorf("VM definition of %d bytes exceeds %d", len(text), maxXML)
-	}
-	var dom libvirtxml.Domain
-	if err := dom.Unmarshal(text); err != nil {
-		return definition{}, fmt.Errorf("VM definition: %w", err)
+	dom, err := readDomain(text)
+	if err != nil {
+		return definition{}, err
 	}
 	if dom.Memory == nil {
 		return definition{}, errors.New("VM definition: no <memory>")
@@ -42,26 +54,47 @@ func parseDefinition(text string) (definition, error) {
 		d.order = orderIn(dom.Metadata.XML)
 	}
 	if dom.Devices != nil {
-		d.diskless, d.locked = diskLocks(dom.Devices.Disks)
+		d.disks(dom.Devices.Disks)
+		d.leases = leasesIn(dom.Devices.Leases)
 	}
 	return d, nil
 }
 
-// diskLocks says whether a second QEMU would be kept from each writable disk:
-// QEMU locks image files, unless they are shared on purpose. What virtlockd or
-// sanlock may lock besides is not known here.
-func diskLocks(disks []libvirtxml.DomainDisk) (none, all bool) {
-	none, all = true, true
+// disks says what would keep a second QEMU from each writable disk: QEMU locks
+// image files, unless they are shared on purpose; a lock manager block devices;
+// and nobody what is reached over the network.
+func (d *definition) disks(disks []libvirtxml.DomainDisk) {
+	d.locked = true
 	for _, disk := range disks {
-		file := disk.Source != nil && disk.Source.File != nil && disk.Source.File.File != ""
+		src := diskSource(disk.Source)
+		file := src.Type == "file" && src.Path != ""
 		drive := disk.Device == "cdrom" || disk.Device == "floppy"
 		if disk.ReadOnly != nil || drive && !file {
 			continue // nothing to write, or an empty drive
 		}
-		none = false
-		all = all && file && disk.Shareable == nil
+		d.diskless = false
+		switch {
+		case disk.Shareable != nil:
+			d.locked, d.beyond = false, true
+		case file:
+		case src.Type == "block" && src.Path != "":
+			d.locked, d.bare = false, add(d.bare, src.Path)
+		default:
+			d.locked, d.beyond = false, true
+		}
 	}
-	return none, all && !none
+	d.locked = d.locked && !d.diskless
+	d.beyond = d.beyond || len(d.bare) >= maxLayers // add takes no more
+}
+
+// leasesIn are the files and devices that a VM's own leases lie on.
+func leasesIn(leases []libvirtxml.DomainLease) (paths []string) {
+	for _, l := range leases {
+		if l.Target != nil && l.Target.Path != "" {
+			paths = add(paths, l.Target.Path)
+		}
+	}
+	return paths
 }
 
 // memoryBytes applies a unit of libvirt's; none means KiB.

@@ -12,7 +12,7 @@ import (
 )
 
 // ErrNoVM means that the daemon knows no VM with that UUID.
-var ErrNoVM = errors.New("no such VM on this host")
+var ErrNoVM = agent.ErrNoVM
 
 // Error is what the daemon itself answered. Its text may be in the daemon's
 // language: branch on the code (virErrorNumber), never on the text.

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
 
 	"github.com/evenkeel/evenkeel/agent"
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
 // listed is one active domain as the daemon describes it.
@@ -16,7 +18,10 @@ type listed struct {
 	dom           golibvirt.Domain
 	state, reason int32
 	persistent    bool
-	def           definition
+	was           remembered // what still holds of it, if known says so
+	known         bool
+	learnt        remembered // else what this listing finds out
+	usable        bool       // and that it did
 }
 
 // Guests lists the VMs with a live QEMU process, by ascending UUID. Nothing
@@ -33,8 +38,8 @@ func (h *Host) Guests(ctx context.Context) ([]agent.Guest, error) {
 	}
 	guests := make([]agent.Guest, 0, len(doms))
 	seen := make(map[string]bool, len(doms))
-	for _, d := range doms {
-		g := h.guest(d)
+	for i := range doms {
+		g := h.guest(&doms[i])
 		if g.State != agent.RunStateAbsent && !seen[g.UUID] {
 			seen[g.UUID] = true
 			guests = append(guests, g)
@@ -42,9 +47,11 @@ func (h *Host) Guests(ctx context.Context) ([]agent.Guest, error) {
 	}
 	h.parsed.keep(seen)
 	h.notices.keep(seen)
+	h.known.keep(seen)
 	if err := h.addProcesses(guests, doms); err != nil {
 		return nil, err
 	}
+	h.addLocks(guests, doms)
 	slices.SortFunc(guests, func(a, b agent.Guest) int { return strings.Compare(a.UUID, b.UUID) })
 	return guests, nil
 }
@@ -67,7 +74,7 @@ func (h *Host) list(lv *golibvirt.Libvirt) ([]listed, error) {
 		d := listed{dom: r.Dom}
 		d.state, d.reason = stateOf(r.Params)
 		d.persistent = slices.ContainsFunc(persistent, func(p golibvirt.Domain) bool { return p.UUID == r.Dom.UUID })
-		d.def, err = h.describe(lv, r.Dom)
+		err = h.define(lv, &d)
 		if golibvirt.IsNotFound(err) {
 			continue // it ended since
 		}
@@ -92,59 +99,89 @@ func stateOf(params []golibvirt.TypedParam) (state, reason int32) {
 	return state, reason
 }
 
+// define fills in the VM's definition: as it is remembered, or as the daemon
+// tells it now.
+func (h *Host) define(lv *golibvirt.Libvirt, d *listed) error {
+	uuid, now := formatUUID(d.dom.UUID), time.Now()
+	status := h.qemus.statusInfo(d.dom.Name) // before all that is read of the VM
+	if d.was, d.known = h.known.recall(uuid, d.dom.Name, status, now, h.qemus.proc); d.known {
+		return nil
+	}
+	def, usable, err := h.describe(lv, d.dom)
+	d.learnt = remembered{name: d.dom.Name, status: status, at: now, def: def}
+	d.usable = usable
+	return err
+}
+
 // describe fetches a VM's definition. When libvirt cannot send it (more than
-// 4 MiB) or it can't be read, the VM counts with its memory all the same.
-func (h *Host) describe(lv *golibvirt.Libvirt, dom golibvirt.Domain) (definition, error) {
+// 4 MiB) or it can't be read, the VM counts with its memory all the same, and
+// usable is false.
+func (h *Host) describe(lv *golibvirt.Libvirt, dom golibvirt.Domain) (def definition, usable bool, err error) {
 	uuid := formatUUID(dom.UUID)
 	text, err := lv.DomainGetXMLDesc(dom, 0)
 	if golibvirt.IsNotFound(err) || !answered(err) {
-		return definition{}, err
+		return definition{}, false, err
 	}
 	if err == nil {
-		var def definition
 		if def, err = h.parsed.parse(uuid, text); err == nil {
-			return def, nil
+			return def, true, nil
 		}
 	}
 	h.notices.warn(h.log, uuid, "VM definition is not usable", err)
 	_, kib, _, _, _, err := lv.DomainGetInfo(dom)
 	if err != nil {
-		return definition{}, err
+		return definition{}, false, err
 	}
 	bytes, err := memoryBytes(kib, "KiB")
 	if err != nil {
-		h.notices.warn(h.log, uuid, "VM memory is not known", err)
+		h.notices.warn(h.log, uuid, "VM memory is not known: it counts as more than any host has", err)
+		bytes = int64(cluster.MaxMemory)
 	}
-	return definition{maxMemoryBytes: bytes}, nil
+	return definition{maxMemoryBytes: bytes}, false, nil
 }
 
 // guest translates one domain; its process is added later.
-func (h *Host) guest(d listed) agent.Guest {
+func (h *Host) guest(d *listed) agent.Guest {
+	def, direction := d.was.def, d.was.direction
+	if !d.known {
+		def, direction = d.learnt.def, h.direction(d)
+	}
 	g := agent.Guest{
 		UUID: formatUUID(d.dom.UUID), Name: cleanName(d.dom.Name), Persistent: d.persistent,
-		MaxMemoryBytes: d.def.maxMemoryBytes, Order: d.def.order,
+		MaxMemoryBytes: def.maxMemoryBytes, Order: def.order,
 	}
 	g.State, g.Migrating = runState(d.state, d.reason)
-	direction, err := h.qemus.migrationInStatus(d.dom.Name)
-	if err != nil {
-		h.notices.warn(h.log, g.UUID, "libvirt's status file is not usable", err)
-	}
 	g.Migrating = g.Migrating || direction != ""
 	g.Incoming = direction == migrationIn && g.State == agent.RunStatePaused
-	g.Diskless, g.DisksLocked = d.def.diskless, d.def.locked
+	g.Diskless, g.DisksLocked = def.diskless, def.locked
 	return g
+}
+
+// direction reads whether the VM has a migration job.
+func (h *Host) direction(d *listed) string {
+	direction, err := h.qemus.migrationInStatus(d.dom.Name)
+	if err != nil {
+		h.notices.warn(h.log, formatUUID(d.dom.UUID), "libvirt's status file is not usable", err)
+		d.usable = false
+	}
+	d.learnt.direction = direction
+	return direction
 }
 
 // addProcesses fills in each guest's QEMU process and vCPU threads. The pid
 // files answer for nearly all; the rest shares one look through /proc.
 func (h *Host) addProcesses(guests []agent.Guest, doms []listed) error {
-	names := make(map[string]string, len(doms))
+	by := make(map[string]listed, len(doms))
 	for _, d := range doms {
-		names[formatUUID(d.dom.UUID)] = d.dom.Name
+		by[formatUUID(d.dom.UUID)] = d
 	}
 	missing := make(map[string]bool)
 	for i, g := range guests {
-		guests[i].PID = h.qemus.fromPIDFile(g.UUID, names[g.UUID])
+		if d := by[g.UUID]; d.known {
+			guests[i].PID, guests[i].VCPUThreads = d.was.pid, d.was.vcpus
+			continue
+		}
+		guests[i].PID = h.qemus.fromPIDFile(g.UUID, by[g.UUID].dom.Name)
 		if guests[i].PID == 0 {
 			missing[g.UUID] = true
 		}
@@ -161,9 +198,44 @@ func (h *Host) addProcesses(guests []agent.Guest, doms []listed) error {
 		}
 	}
 	for i, g := range guests {
+		d := by[g.UUID]
+		if d.known {
+			continue
+		}
 		guests[i].PID, guests[i].VCPUThreads = h.vcpus(g)
+		if d.usable {
+			d.learnt.pid, d.learnt.vcpus = guests[i].PID, guests[i].VCPUThreads
+			h.known.learn(g.UUID, d.learnt, h.qemus.proc)
+		}
 	}
 	return nil
+}
+
+// addLocks adds the locks of libvirt's lock manager to QEMU's own. What of it
+// cannot be read locks nothing; the survey tells of it.
+func (h *Host) addLocks(guests []agent.Guest, doms []listed) {
+	bare := func(g agent.Guest) bool { return !g.DisksLocked }
+	if !slices.ContainsFunc(guests, bare) {
+		return
+	}
+	k, err := h.qemus.keeper()
+	if err != nil || k.name == cluster.LocksNone {
+		return
+	}
+	by := make(map[string]*listed, len(doms))
+	for i := range doms {
+		by[formatUUID(doms[i].dom.UUID)] = &doms[i]
+	}
+	for i, g := range guests {
+		d := by[g.UUID]
+		def := d.was.def
+		if !d.known {
+			def = d.learnt.def
+		}
+		if _, ok := k.holds(def, d.dom.Name, g.PID); ok && bare(g) {
+			guests[i].DisksLocked, guests[i].Diskless = true, false
+		}
+	}
 }
 
 var errNoProcess = errors.New("neither libvirt's pid file nor /proc has one: is /proc mounted with hidepid?")

@@ -19,6 +19,7 @@ import (
 	golibvirt "github.com/digitalocean/go-libvirt"
 
 	"github.com/evenkeel/evenkeel/agent"
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
 // The tests on a real libvirt run inside namespaces of their own (process,
@@ -135,6 +136,10 @@ func runInit() int {
 
 // hostMounts makes this mount namespace a host of its own.
 func hostMounts(name string) error {
+	certificates, err := pki()
+	if err != nil {
+		return err
+	}
 	dirs := []string{"/run", "/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt"}
 	for _, d := range dirs {
 		if err := syscall.Mount("tmpfs", d, "tmpfs", 0, ""); err != nil {
@@ -152,6 +157,8 @@ cgroup_controllers = []
 namespaces = [` + namespaces + `]
 remember_owner = 0
 stdio_handler = "file"
+migrate_tls_x509_cert_dir = "` + pkiDir + `"
+migrate_tls_x509_verify = 1
 `
 	daemon := fmt.Sprintf("host_uuid = \"%s\"\nunix_sock_group = \"root\"\nauth_unix_rw = \"none\"\n",
 		"00000000-0000-4000-8000-00000000000"+uuid)
@@ -159,6 +166,7 @@ stdio_handler = "file"
 		syscall.Sethostname([]byte(name)),
 		os.WriteFile("/etc/libvirt/qemu.conf", []byte(qemu), 0o600),
 		os.WriteFile("/etc/libvirt/libvirtd.conf", []byte(daemon), 0o600),
+		writePKI(certificates),
 	)
 }
 
@@ -254,6 +262,33 @@ func (h *Host) destroyGuest(ctx context.Context, vm string) error {
 	})
 }
 
+// on calls libvirt about one VM.
+func (h *Host) on(ctx context.Context, vm, what string, call func(*golibvirt.Libvirt, golibvirt.Domain) error) error {
+	id, err := parseUUID(vm)
+	if err != nil {
+		return err
+	}
+	return h.call(ctx, what, func(lv *golibvirt.Libvirt) error {
+		dom, err := lookup(lv, id)
+		if err != nil {
+			return err
+		}
+		return call(lv, dom)
+	})
+}
+
+func (h *Host) storedXML(ctx context.Context, vm string) (text string, err error) {
+	err = h.on(ctx, vm, "read the stored definition", func(lv *golibvirt.Libvirt, dom golibvirt.Domain) error {
+		text, err = lv.DomainGetXMLDesc(dom, golibvirt.DomainXMLInactive)
+		return err
+	})
+	return text, err
+}
+
+func (h *Host) undefineGuest(ctx context.Context, vm string) error {
+	return h.on(ctx, vm, "undefine a VM", func(lv *golibvirt.Libvirt, dom golibvirt.Domain) error { return lv.DomainUndefine(dom) })
+}
+
 // peer is host B, a process in a mount namespace of its own.
 type peer struct {
 	cmd *exec.Cmd
@@ -261,13 +296,19 @@ type peer struct {
 	out *bufio.Scanner
 }
 
-type peerRequest struct{ Op, VM string }
+type peerRequest struct {
+	Op, VM string
+	Disk   cluster.DiskCopy
+}
 
 type peerReply struct {
 	PID      int // of libvirtd
 	Guests   []agent.Guest
 	Sighting agent.Sighting
 	Job      agent.Job
+	Defined  agent.Definition
+	Starts   []string
+	XML      string // the stored definition
 	Err      string
 }
 
@@ -301,8 +342,13 @@ func startPeer(t *testing.T) *peer {
 
 func (p *peer) ask(t *testing.T, op, vm string) peerReply {
 	t.Helper()
-	if err := json.NewEncoder(p.in).Encode(peerRequest{op, vm}); err != nil {
-		t.Fatalf("ask host B to %s: %v", op, err)
+	return p.tell(t, peerRequest{Op: op, VM: vm})
+}
+
+func (p *peer) tell(t *testing.T, q peerRequest) peerReply {
+	t.Helper()
+	if err := json.NewEncoder(p.in).Encode(q); err != nil {
+		t.Fatalf("ask host B to %s: %v", q.Op, err)
 	}
 	if !p.out.Scan() {
 		t.Fatalf("host B ended: %v", p.out.Err())
@@ -351,8 +397,24 @@ func answer(ctx context.Context, h *Host, d *daemon, q peerRequest) (r peerReply
 		r.Job, err = h.Job(ctx, q.VM)
 	case "completed":
 		r.Job, err = h.CompletedJob(ctx, q.VM)
+	case "definition":
+		r.Defined, err = h.Definition(ctx, q.VM)
+	case "autostart":
+		err = h.SetAutostart(ctx, q.VM, true)
+	case "starts":
+		r.Starts, err = NewSurvey(h).Starts(ctx)
+	case "stored":
+		r.XML, err = h.storedXML(ctx, q.VM)
+	case "undefine":
+		err = h.undefineGuest(ctx, q.VM)
 	case "create":
 		err = h.startGuest(ctx, guestXML("twin", q.VM, 1))
+	case "pool":
+		err = h.makePool(ctx)
+	case "make":
+		err = NewImages(h).Make(ctx, q.Disk.Path, q.Disk.Format, q.Disk.Size)
+	case "delete":
+		err = NewImages(h).Delete(ctx, q.Disk.Path)
 	case "destroy":
 		err = h.destroyGuest(ctx, q.VM)
 	default:

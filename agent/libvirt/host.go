@@ -16,6 +16,8 @@ import (
 
 var _ agent.Hypervisor = (*Host)(nil)
 
+const defaultRunDir = "/run/libvirt"
+
 // Config says where libvirt is. The zero value is right on a common host.
 type Config struct {
 	// Socket is the daemon's UNIX socket; "" looks for virtqemud-sock, then
@@ -41,6 +43,7 @@ type Host struct {
 	pool   *pool
 	qemus  finder
 	parsed xmlCache
+	known  memory
 
 	notices notices
 
@@ -56,7 +59,7 @@ type Host struct {
 // the daemon is down.
 func Open(cfg Config) (*Host, error) {
 	if cfg.RunDir == "" {
-		cfg.RunDir = "/run/libvirt"
+		cfg.RunDir = defaultRunDir
 	}
 	for _, p := range []string{cfg.RunDir, cfg.Socket} {
 		if p != "" && !filepath.IsAbs(p) {
@@ -138,7 +141,7 @@ func (h *Host) call(ctx context.Context, what string, fn func(*golibvirt.Libvirt
 }
 
 // URI is the libvirt URI that is opened at the socket.
-func (h *Host) URI() string { return string(uri) }
+func (h *Host) URI() string { return string(qemuURI) }
 
 // Socket is the socket that answered last, or would be tried first.
 func (h *Host) Socket() string { return h.dialer.socket() }

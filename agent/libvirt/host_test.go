@@ -159,6 +159,10 @@ func TestSilence(t *testing.T) {
 		"Events": func() error { _, err := h.Events(ctx); return err },
 		"Stamp":  func() error { return h.Stamp(ctx, vmOne, "o-1") },
 		"Abort":  func() error { return h.Abort(ctx, vmOne) },
+		"Resume": func() error { return h.Resume(ctx, vmOne) },
+		"Lets": func() error {
+			return h.Lets(ctx, agent.MigrateRequest{VM: vmOne, PeerURI: "a://b", MigrateURI: "a://b"})
+		},
 		"Migrate": func() error {
 			return h.Migrate(ctx, agent.MigrateRequest{VM: vmOne, PeerURI: "a://b", MigrateURI: "a://b"})
 		},
@@ -238,17 +242,22 @@ func TestRunStates(t *testing.T) {
 		reason golibvirt.DomainPausedReason
 		want   agent.RunState
 		moved  bool
+		whole  bool // all of its memory is here
 	}{
-		{golibvirt.DomainRunning, 5, agent.RunStateRunning, false},
-		{golibvirt.DomainBlocked, 0, agent.RunStateRunning, false},
-		{golibvirt.DomainPaused, golibvirt.DomainPausedUser, agent.RunStatePaused, false},
-		{golibvirt.DomainPaused, golibvirt.DomainPausedMigration, agent.RunStatePaused, true},
-		{golibvirt.DomainPaused, golibvirt.DomainPausedPostcopyFailed, agent.RunStatePaused, true},
-		{golibvirt.DomainShutoff, 2, agent.RunStateAbsent, false},
-		{golibvirt.DomainCrashed, 0, agent.RunStateOther, false},
-		{golibvirt.DomainPmsuspended, 2, agent.RunStateOther, false},
-		{99, 2, agent.RunStateOther, false},
+		{golibvirt.DomainRunning, 5, agent.RunStateRunning, false, false},
+		{golibvirt.DomainBlocked, 0, agent.RunStateRunning, false, false},
+		{golibvirt.DomainPaused, golibvirt.DomainPausedUser, agent.RunStatePaused, false, false},
+		{golibvirt.DomainPaused, golibvirt.DomainPausedMigration, agent.RunStatePaused, true, true},
+		{golibvirt.DomainPaused, golibvirt.DomainPausedPostcopy, agent.RunStatePaused, true, false},
+		{golibvirt.DomainPaused, golibvirt.DomainPausedPostcopyFailed, agent.RunStatePaused, true, false},
+		{golibvirt.DomainShutoff, 2, agent.RunStateAbsent, false, false},
+		{golibvirt.DomainCrashed, 0, agent.RunStateOther, false, false},
+		{golibvirt.DomainPmsuspended, 2, agent.RunStateOther, false, false},
+		{99, 2, agent.RunStateOther, false, false},
 	} {
+		if whole := resumable(int32(c.state), int32(c.reason)); whole != c.whole {
+			t.Errorf("state %d reason %d: may run on: %v", c.state, c.reason, whole)
+		}
 		if got, moved := runState(int32(c.state), int32(c.reason)); got != c.want || moved != c.moved {
 			t.Errorf("state %d reason %d: %v %v", c.state, c.reason, got, moved)
 		}

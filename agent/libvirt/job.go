@@ -100,6 +100,22 @@ func (h *Host) CompletedJob(ctx context.Context, vm string) (agent.Job, error) {
 	return jobOf(what, params)
 }
 
+// PostCopy has a VM whose migration was begun with that flag run on at the
+// target now.
+func (h *Host) PostCopy(ctx context.Context, vm string) error {
+	id, err := parseUUID(vm)
+	if err != nil {
+		return err
+	}
+	return h.call(ctx, "switch VM "+vm+" to post-copy", func(lv *golibvirt.Libvirt) error {
+		dom, err := lookup(lv, id)
+		if err != nil {
+			return err
+		}
+		return lv.DomainMigrateStartPostCopy(dom, 0)
+	})
+}
+
 // Abort asks libvirt to cancel the VM's job; agent.ErrNoJob if none runs. An
 // incoming one cannot be cancelled here, only at its source.
 func (h *Host) Abort(ctx context.Context, vm string) error {
@@ -142,6 +158,7 @@ func jobOf(what string, params []golibvirt.TypedParam) (agent.Job, error) {
 		BandwidthBytesPerSec: f.bytes(golibvirt.DomainJobMemoryBps),
 		DirtyBytesPerSec:     f.dirtyRate(),
 		Iteration:            int64(f.upTo(golibvirt.DomainJobMemoryIteration, 1<<31)),
+		ThrottlePercent:      int64(f.upTo(golibvirt.DomainJobAutoConvergeThrottle, 100)),
 		Downtime:             f.millis(golibvirt.DomainJobDowntime),
 	}
 	operation := golibvirt.DomainJobOperation(f.upTo(golibvirt.DomainJobOperationStr, 1<<16))

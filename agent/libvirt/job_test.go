@@ -31,12 +31,13 @@ func TestJobOf(t *testing.T) {
 		ullong(golibvirt.DomainJobMemoryDirtyRate, 1000),
 		ullong(golibvirt.DomainJobMemoryPageSize, 4096),
 		ullong(golibvirt.DomainJobMemoryIteration, 3),
+		{Field: golibvirt.DomainJobAutoConvergeThrottle, Value: *golibvirt.NewTypedParamValueInt(30)},
 		{Field: "future_text", Value: *golibvirt.NewTypedParamValueString("x")},
 	}
 	want := agent.Job{
 		Elapsed: 1500 * time.Millisecond, Downtime: 60 * time.Millisecond,
 		TotalBytes: 64 << 20, ProcessedBytes: 48 << 20, RemainingBytes: 16 << 20,
-		BandwidthBytesPerSec: 100e6, DirtyBytesPerSec: 4096000, Iteration: 3,
+		BandwidthBytesPerSec: 100e6, DirtyBytesPerSec: 4096000, Iteration: 3, ThrottlePercent: 30,
 	}
 	if got, err := jobOf("job", params); err != nil || got != want {
 		t.Errorf("%+v, %v, want %+v", got, err, want)

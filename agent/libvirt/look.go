@@ -62,7 +62,8 @@ func (h *Host) state(ctx context.Context, vm golibvirt.UUID) (agent.Sighting, st
 		return agent.Sighting{}, "", err
 	}
 	var s agent.Sighting
-	s.State, s.PausedByMigration = runState(state, reason)
+	s.State, _ = runState(state, reason)
+	s.PausedByMigration = resumable(state, reason)
 	return s, dom.Name, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,13 +61,37 @@ func perform(lv *golibvirt.Libvirt, vm golibvirt.UUID, r agent.MigrateRequest, p
 func migrateFlags(r agent.MigrateRequest) golibvirt.DomainMigrateFlags {
 	flags := golibvirt.MigrateLive | golibvirt.MigratePeer2peer
 	if r.Persist {
-		flags |= golibvirt.MigratePersistDest | golibvirt.MigrateUndefineSource
+		flags |= golibvirt.MigratePersistDest
+	}
+	if r.Undefine {
+		flags |= golibvirt.MigrateUndefineSource
+	}
+	if r.AutoConverge {
+		flags |= golibvirt.MigrateAutoConverge
+	}
+	if r.Parallel > 1 {
+		flags |= golibvirt.MigrateParallel
+	}
+	if r.ArrivePaused {
+		flags |= golibvirt.MigratePaused
+	}
+	if r.PostCopy {
+		flags |= golibvirt.MigratePostcopy
+	}
+	if r.TLS {
+		flags |= golibvirt.MigrateTLS
+	}
+	if len(r.CopyDisks) > 0 {
+		flags |= golibvirt.MigrateNonSharedDisk
 	}
 	if r.Unsafe {
 		flags |= golibvirt.MigrateUnsafe
 	}
 	return flags
 }
+
+// maxParallel is the most channels that QEMU takes (multifd-channels).
+const maxParallel = 255
 
 // maxBandwidth is the most that may be asked for, in MiB/s: libvirt refuses
 // what overflows 63 bits of bytes.
@@ -82,17 +107,51 @@ func migrateParams(r agent.MigrateRequest) ([]golibvirt.TypedParam, error) {
 	if r.BandwidthBytesPerSec < 0 {
 		return nil, fmt.Errorf("bandwidth %d bytes/s is negative", r.BandwidthBytesPerSec)
 	}
+	if r.Parallel < 0 || r.Parallel > maxParallel {
+		return nil, fmt.Errorf("%d parallel connections are not within 0 to %d, QEMU's limit", r.Parallel, maxParallel)
+	}
 	if d := r.MaxDowntime; d != 0 && (d < time.Millisecond || d > 2000*time.Second) {
 		return nil, fmt.Errorf("longest downtime %s is not within 1ms to 2000s, QEMU's limits", d)
 	}
 	params := []golibvirt.TypedParam{
 		{Field: golibvirt.MigrateParamURI, Value: *golibvirt.NewTypedParamValueString(r.MigrateURI)},
 	}
+	disks, err := diskParams(r)
+	if err != nil {
+		return nil, err
+	}
+	params = append(params, disks...)
 	if r.BandwidthBytesPerSec > 0 {
 		mib := min(uint64(r.BandwidthBytesPerSec+1<<20-1)>>20, maxBandwidth) // rounded up: 0 would mean no limit
 		params = append(params, golibvirt.TypedParam{
 			Field: golibvirt.MigrateParamBandwidth, Value: *golibvirt.NewTypedParamValueUllong(mib),
 		})
+	}
+	if r.Parallel > 1 {
+		params = append(params, golibvirt.TypedParam{
+			Field: golibvirt.MigrateParamParallelConnections, Value: *golibvirt.NewTypedParamValueInt(int32(r.Parallel)),
+		})
+	}
+	return params, nil
+}
+
+// diskParams name the disks to copy: without, libvirt copies each that is
+// written, also what both hosts share.
+func diskParams(r agent.MigrateRequest) (params []golibvirt.TypedParam, err error) {
+	if len(r.CopyDisks) > maxDisks {
+		return nil, fmt.Errorf("%d disks to copy, at most %d", len(r.CopyDisks), maxDisks)
+	}
+	for i, target := range r.CopyDisks {
+		if target == "" || len(target) > 64 || slices.Contains(r.CopyDisks[:i], target) {
+			return nil, fmt.Errorf("disk %.64q to copy is none, or named twice", target)
+		}
+		params = append(params, golibvirt.TypedParam{Field: golibvirt.MigrateParamMigrateDisks, Value: *golibvirt.NewTypedParamValueString(target)})
+	}
+	if len(params) > 0 && r.DisksURI != "" {
+		if err := validURI("disks URI", r.DisksURI); err != nil {
+			return nil, err
+		}
+		params = append(params, golibvirt.TypedParam{Field: golibvirt.MigrateParamDisksURI, Value: *golibvirt.NewTypedParamValueString(r.DisksURI)})
 	}
 	return params, nil
 }

@@ -27,7 +27,7 @@ func TestCleanName(t *testing.T) {
 
 // Two names that differ only in bytes that are not UTF-8, or only far behind,
 // must not collide.
-func TestCleanNamesDiffer(t *testing.T) {
+func TestFault32NamesDiffer(t *testing.T) {
 	long := strings.Repeat("ü", 200)
 	names := []string{"a\xff", "a\xfe", `a\xff`, "a\ufffd", `a\\xff`, long + "1", long + "2", strings.Repeat("\xff", 100), strings.Repeat("\xff", 101)}
 	names = append(names, cleanName(long+"1")) // a VM that is called what another one is shown as

@@ -37,8 +37,8 @@ func (f finder) pid(uuid, name string) (int, error) {
 
 // fromPIDFile reads NAME.pid and believes it if that process has the UUID.
 func (f finder) fromPIDFile(uuid, name string) int {
-	file := path.Join(relative(f.runDir), "qemu", name+".pid")
-	if name == "" || strings.ContainsRune(name, '/') || !fs.ValidPath(file) {
+	file := f.pidFile(name)
+	if file == "" {
 		return 0
 	}
 	text, err := readSmall(f.proc.FS(), file, 64)
@@ -54,6 +54,16 @@ func (f finder) fromPIDFile(uuid, name string) int {
 		return 0
 	}
 	return pid
+}
+
+// pidFile names libvirt's file of a VM's process id, "" if no file can have that
+// name.
+func (f finder) pidFile(name string) string {
+	file := path.Join(relative(f.runDir), "qemu", name+".pid")
+	if name == "" || strings.ContainsRune(name, '/') || !fs.ValidPath(file) {
+		return ""
+	}
+	return file
 }
 
 // scan looks for the QEMU processes of several VMs in one pass.

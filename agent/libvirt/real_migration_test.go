@@ -44,8 +44,11 @@ func TestMigrationOnLibvirt(t *testing.T) {
 		if started.Err != "" {
 			t.Fatal(started.Err)
 		}
-		m := mover{bench{ctx, h}, p, fmt.Sprintf("/proc/%d/root", started.PID)}
+		m := mover{bench{ctx, h}, p, rootOf(started.PID)}
 		t.Run("done", m.done)
+		t.Run("parallel", m.parallel)
+		t.Run("encrypted", m.encrypted)
+		t.Run("post-copy", m.postCopy)
 		t.Run("persistent VM", m.persistent)
 		t.Run("abandoned by the caller", m.abandoned)
 		t.Run("aborted", m.aborted)
@@ -63,6 +66,9 @@ type mover struct {
 	peer *peer
 	root string // host B's file tree, seen from host A
 }
+
+// rootOf is the file tree that a process sees.
+func rootOf(pid int) string { return fmt.Sprintf("/proc/%d/root", pid) }
 
 func (m mover) request(vm string) agent.MigrateRequest {
 	return agent.MigrateRequest{
@@ -236,7 +242,7 @@ func (m mover) persistent(t *testing.T) {
 	}
 	openGate(t, m.root).release()
 	r := m.request(vmTwo)
-	r.Persist = true
+	r.Persist, r.Undefine = true, true
 	if err := m.h.Migrate(m.ctx, r); err != nil {
 		t.Fatal(err)
 	}

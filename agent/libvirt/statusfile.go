@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
 	"strings"
 )
 
@@ -17,8 +16,8 @@ import (
 // the same question over the socket waits for the VM's job lock. A file that
 // is not there or not ours to read answers no.
 func (f finder) migrationInStatus(name string) (direction string, err error) {
-	file := path.Join(relative(f.runDir), "qemu", name+".xml")
-	if name == "" || strings.ContainsRune(name, '/') || !fs.ValidPath(file) {
+	file := f.statusFile(name)
+	if file == "" {
 		return "", nil
 	}
 	text, err := readSmall(f.proc.FS(), file, maxXML+maxXML/2)

@@ -38,6 +38,7 @@ type aim struct {
 	want     float64
 	atLeast  bool // the figure is to be at least so large, else at most
 	measured float64
+	cause    string // what is known of why it is not met, where it is not
 }
 
 func (a aim) met() bool {
@@ -53,20 +54,23 @@ func (a aim) met() bool {
 func showAims(out io.Writer, aims []aim) {
 	fmt.Fprintln(out, "\naims")
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "what\taim\tmeasured\tmet")
+	fmt.Fprintln(w, "what\taim\tmeasured\tmet\tknown cause of a no")
 	for _, a := range aims {
-		sign, met := "<=", "no"
+		sign, met, cause := "<=", "no", a.cause
 		if a.atLeast {
 			sign = ">="
 		}
 		if a.met() {
-			met = "yes"
+			met, cause = "yes", ""
 		}
 		measured := "not measured"
+		if math.IsNaN(a.measured) {
+			cause = ""
+		}
 		if !math.IsNaN(a.measured) {
 			measured = fmt.Sprintf("%.4g %s", a.measured, a.unit)
 		}
-		fmt.Fprintf(w, "%s\t%s %g %s\t%s\t%s\n", a.what, sign, a.want, a.unit, measured, met)
+		fmt.Fprintf(w, "%s\t%s %g %s\t%s\t%s\t%s\n", a.what, sign, a.want, a.unit, measured, met, cause)
 	}
 	w.Flush()
 }

@@ -41,6 +41,7 @@ var builtIn string
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	endFleet()
 	if builtIn != "" {
 		os.RemoveAll(builtIn)
 	}
@@ -50,21 +51,8 @@ func TestMain(m *testing.M) {
 // fleet builds a lab for a test and takes it down with it.
 func fleet(t *testing.T, s lab.Scenario) *drill.Drill {
 	t.Helper()
-	bin, err := realBinaries()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := lab.Up(t.Context(), s, lab.Options{
-		Name: fmt.Sprintf("e2e-%d", os.Getpid()), StateDir: filepath.Join(t.TempDir(), "lab"), BinDir: bin,
-		Progress: func(step string) { t.Log("lab:", step) },
-	})
-	if err != nil {
-		required := os.Getenv("EVENKEEL_REQUIRE")
-		if strings.Contains(required, "libvirt") || strings.Contains(required, "qemu") || os.Getuid() == 0 {
-			t.Fatal(err)
-		}
-		t.Skip("no lab on this machine: ", err)
-	}
+	endFleet()
+	l := raise(t, s, t.TempDir())
 	t.Cleanup(func() {
 		if t.Failed() {
 			for _, h := range l.Hosts() {
@@ -76,6 +64,27 @@ func fleet(t *testing.T, s lab.Scenario) *drill.Drill {
 		}
 	})
 	return &drill.Drill{Lab: l, Mute: map[string]bool{}}
+}
+
+// raise builds a lab in a directory.
+func raise(t *testing.T, s lab.Scenario, dir string) *lab.Lab {
+	t.Helper()
+	bin, err := realBinaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := lab.Up(t.Context(), s, lab.Options{
+		Name: fmt.Sprintf("e2e-%d", os.Getpid()), StateDir: filepath.Join(dir, "lab"), BinDir: bin,
+		Progress: func(step string) { t.Log("lab:", step) },
+	})
+	if err != nil {
+		required := os.Getenv("EVENKEEL_REQUIRE")
+		if strings.Contains(required, "libvirt") || strings.Contains(required, "qemu") || os.Getuid() == 0 {
+			t.Fatal(err)
+		}
+		t.Skip("no lab on this machine: ", err)
+	}
+	return l
 }
 
 func logTail(t *testing.T, l *lab.Lab, host string) {

@@ -51,13 +51,15 @@ func (a *app) change(ctx context.Context, call func(context.Context, *api.Client
 		return err
 	}
 	a.notes(change.Head)
-	return a.print(change, func(w *ui.Writer) {
-		if !change.Done {
-			w.Linef("dry run, nothing was changed: %s", change.Text)
-			return
-		}
-		w.Linef("%s", change.Text)
-	}, []string{change.Text})
+	return a.print(change, func(w *ui.Writer) { writeChange(w, change) }, []string{change.Text})
+}
+
+func writeChange(w *ui.Writer, change *api.Change) {
+	if !change.Done {
+		w.Linef("dry run, nothing was changed: %s", change.Text)
+		return
+	}
+	w.Linef("%s", change.Text)
 }
 
 // requestID makes a request safe to send again.

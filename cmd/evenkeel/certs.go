@@ -26,7 +26,8 @@ func (a *app) certs() *cobra.Command {
 		Use:   "certs",
 		Short: "Make the cluster's CA and its members' and operators' certificates",
 		Long: `Makes certificates, without any daemon. The CA's key stays in its folder; keep
-that folder off the hypervisors.`,
+that folder off the hypervisors. Members renew theirs by themselves, with a third
+of its time left.`,
 		Example: `  evenkeel certs init --dir ca
   evenkeel certs host --ca ca --name hv1 --ip 10.0.0.1 --out hv1
   evenkeel certs host --ca ca --name w1 --kind witness --ip 10.0.0.9 --out w1
@@ -35,7 +36,7 @@ that folder off the hypervisors.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.certsInit(), a.certsHost(), a.certsOperator(), a.certsShow())
+	cmd.AddCommand(a.certsInit(), a.certsHost(), a.certsOperator(), a.certsShow(), a.certsRenew(), a.certsRevoke())
 	return cmd
 }
 

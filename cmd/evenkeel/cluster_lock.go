@@ -22,6 +22,7 @@ type locking struct {
 	req      api.LockRequest
 	duration time.Duration
 	wait     time.Duration
+	idle     bool // it is not taken while a VM moves
 }
 
 const lockPause = 2 * time.Second // between attempts while somebody else has it
@@ -35,8 +36,9 @@ func (a *app) clusterLock() *cobra.Command {
 member and never cost two at once. With a command the lock is kept while that
 runs, prolonged as need be, and given back; the exit code is the command's.
 Without one the lock's id is printed, for ` + "`evenkeel cluster unlock`" + `. A lock ends
-by itself after --for.`,
-		Example: `  evenkeel cluster lock --wait 30m --reason upgrade -- systemctl restart evenkeeld
+by itself after --for. With --idle it is not taken while a move is ordered or
+runs; one whose outcome is unknown does not count, for it may stay so.`,
+		Example: `  evenkeel cluster lock --wait 30m --idle --reason upgrade -- systemctl restart evenkeeld
   id=$(evenkeel cluster lock --for 10m --reason 'kernel update')`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 && cmd.ArgsLenAtDash() != 0 {
@@ -48,6 +50,7 @@ by itself after --for.`,
 	actFlags(cmd, &l.req.Act)
 	cmd.Flags().DurationVar(&l.duration, "for", l.duration, "the lock ends by itself after this `TIME`")
 	cmd.Flags().DurationVar(&l.wait, "wait", 0, "wait so long, a `TIME`, while somebody else has it")
+	cmd.Flags().BoolVar(&l.idle, "idle", false, "wait, too, while a move is in flight")
 	cmd.Flags().StringVar(&l.req.Holder, "holder", "", "whose lock it is, a `NAME`; default: the host name")
 	cmd.RunE = a.verb(func(ctx context.Context, args []string) error { return l.run(ctx, args) })
 	return cmd
@@ -77,6 +80,7 @@ func (l *locking) run(ctx context.Context, command []string) error {
 		}, []string{l.req.Lock})
 	}
 	l.a.note("%s", change.Text)
+	l.idle = false // to prolong it asks for nothing
 	err = l.hold(ctx, command)
 	give := api.UnlockRequest{Act: api.Act{ID: requestID(), Reason: l.req.Reason}, Lock: l.req.Lock}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.a.timeout)
@@ -90,11 +94,9 @@ func (l *locking) run(ctx context.Context, command []string) error {
 // take asks until the lock is free or the time to wait is over.
 func (l *locking) take(ctx context.Context) (*api.Change, error) {
 	for end, told := time.Now().Add(l.wait), false; ; {
-		req := l.req
-		req.ID = requestID()
-		change, err := ask(ctx, l.a, func(ctx context.Context, c *api.Client) (*api.Change, error) { return c.TakeLock(ctx, req) })
+		change, err := l.try(ctx)
 		var call *api.Error
-		busy := errors.As(err, &call) && call.Code == cluster.CodeLocked
+		busy := errors.As(err, &call) && (call.Code == cluster.CodeLocked || call.Code == cluster.CodeMoveInFlight)
 		if !busy || time.Now().After(end) {
 			return change, err
 		}
@@ -108,6 +110,35 @@ func (l *locking) take(ctx context.Context) (*api.Change, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// try asks once.
+func (l *locking) try(ctx context.Context) (*api.Change, error) {
+	if l.idle {
+		if err := l.moving(ctx); err != nil {
+			return nil, err
+		}
+	}
+	req := l.req
+	req.ID = requestID()
+	return ask(ctx, l.a, func(ctx context.Context, c *api.Client) (*api.Change, error) { return c.TakeLock(ctx, req) })
+}
+
+// moving says which VM moves just now. Who has the lock already does not ask.
+func (l *locking) moving(ctx context.Context) error {
+	list, err := l.a.askMoves(ctx, api.HistoryRequest{Live: true})
+	if err != nil {
+		return err
+	}
+	for _, m := range list.Items {
+		if m.State != cluster.MoveUnknown {
+			return &api.Error{
+				Cause: api.CauseBlocked, Code: cluster.CodeMoveInFlight,
+				Text: fmt.Sprintf("%s: %s moves %s from %s to %s", cluster.CodeMoveInFlight, m.ID, m.VM, m.Source, m.Target),
+			}
+		}
+	}
+	return nil
 }
 
 // hold runs the command, and prolongs the lock while it does.

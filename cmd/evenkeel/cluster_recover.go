@@ -10,9 +10,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/evenkeel/evenkeel/cmd/internal/api"
+	"github.com/evenkeel/evenkeel/cmd/internal/certs"
 	"github.com/evenkeel/evenkeel/cmd/internal/config"
 	"github.com/evenkeel/evenkeel/cmd/internal/ui"
 	"github.com/evenkeel/evenkeel/consensus"
+	"github.com/evenkeel/evenkeel/consensus/rpc"
 )
 
 func (a *app) clusterRecover() *cobra.Command {
@@ -23,10 +25,12 @@ func (a *app) clusterRecover() *cobra.Command {
 		Short: "Go on alone after a majority of the voters is lost for good",
 		Long: `Makes this host, which must have been a voter and whose daemon must be stopped,
 the only voter of its cluster, with all that its log holds. The state directory
-is copied aside first. Only for voters that are lost FOR GOOD: if they come back
-with their old files they are a majority and go on as the old cluster, and the
-two order moves without knowing of each other. If they can be brought back,
-bring them back instead; a cluster without a quorum moves nothing, and its VMs run.
+is copied aside first. Only for voters that are lost FOR GOOD: they are revoked,
+and cut themselves off if they come back with their old files and reach this host.
+If they only reach each other they are a majority and go on as the old cluster,
+and the two order moves without knowing of each other. If they can be brought
+back, bring them back instead; a cluster without a quorum moves nothing, and its
+VMs run. It refuses while one of the others answers that it knows a leader.
 
 What only the lost voters had is gone: run this on the voter with the highest
 log, see ` + "`evenkeel cluster peers`" + ` before its daemon is stopped. Orders that are open
@@ -38,16 +42,22 @@ frozen until ` + "`evenkeel resume`" + `. docs/disaster-recovery.md is the drill
 	}
 	cmd.Flags().StringVar(&path, "config", config.DefaultPath, "this host's configuration, a `FILE`")
 	yesFlag(cmd, &yes)
-	cmd.RunE = a.verb(func(context.Context, []string) error {
+	cmd.RunE = a.verb(func(ctx context.Context, _ []string) error {
 		host, err := survivorOf(path)
 		if err != nil {
 			return err
 		}
+		client, err := clientOf(path)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		host.Peer = client.Peer
 		if err := a.consent(yes, "Are the other voters lost for good, and will none of them ever start with its old files?"); err != nil {
 			return err
 		}
 		aside := host.Dir + ".before-recover-" + time.Now().UTC().Format("20060102T150405Z")
-		out, err := consensus.Recover(host, aside)
+		out, err := consensus.Recover(ctx, host, aside)
 		if err != nil {
 			return recoverFailure(err)
 		}
@@ -76,9 +86,25 @@ func survivorOf(path string) (s consensus.Survivor, err error) {
 	return consensus.Survivor{Dir: files.raft(), Cluster: id.ClusterID, Member: id.MemberID, Address: cfg.Advertise.Cluster}, nil
 }
 
+// clientOf speaks to other members as this host.
+func clientOf(path string) (*rpc.Client, error) {
+	cfg, err := config.Load(path)
+	if err != nil {
+		return nil, exits{exitConfig, err}
+	}
+	m, err := certs.LoadTLS(cfg.TLS.CA, cfg.TLS.Cert, cfg.TLS.Key)
+	if err != nil {
+		return nil, exits{exitConfig, err}
+	}
+	return rpc.NewClient(m.Identity(), m.ClientConfig), nil
+}
+
 func recoverFailure(err error) error {
 	if errors.Is(err, consensus.ErrInUse) {
 		return exits{exitBlocked, fmt.Errorf("%w; stop it first (systemctl stop evenkeeld)", err)}
+	}
+	if errors.Is(err, consensus.ErrQuorum) {
+		return exits{exitBlocked, err}
 	}
 	return plainFailure(err)
 }

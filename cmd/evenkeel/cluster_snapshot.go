@@ -216,13 +216,13 @@ tokens are void. Members that were removed after the save are not known to be.`,
 			if !force {
 				return exits{exitConfig, fmt.Errorf("%s is of cluster %s, this host of %s; say --force-cluster if you mean to give this cluster that one's State", s.File, s.Cluster, host.Cluster)}
 			}
-			state.Cluster = host.Cluster
+			state.Cluster, s.Voters = host.Cluster, nil // nobody of this one voted there
 		}
 		question := fmt.Sprintf("Found cluster %s anew on this host, from the State of %s (entry %d)? All other members must join again.", host.Cluster, s.At.Format(time.RFC3339), s.Index)
 		if err := a.consent(yes, question); err != nil {
 			return err
 		}
-		out, err := consensus.Restore(host, state)
+		out, err := consensus.Restore(host, s.Voters, state)
 		if err != nil {
 			return recoverFailure(err)
 		}

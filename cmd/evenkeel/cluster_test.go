@@ -33,6 +33,7 @@ func TestClusterScripts(t *testing.T) {
 		UpdateScripts: *update,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exitsWith, "host": newHost, "daemon": runDaemon, "eventually": eventually, "token": keepToken, "mode-of": modeOf, "appears": appears, "move": moveHost, "serves": serves,
+			"receiver": startReceiver, "receiver-is": breakReceiver, "received": received, "received-all": receivedAll, "holds": holds,
 		},
 		Setup: func(env *testscript.Env) error {
 			f := &testFleet{binary: binary, hosts: map[string]*testHost{}}
@@ -48,8 +49,9 @@ type fleetKey struct{}
 
 // testFleet is the hosts of one script.
 type testFleet struct {
-	binary string
-	hosts  map[string]*testHost
+	binary   string
+	hosts    map[string]*testHost
+	receiver *receiver // of their events, nil until a script wants one
 }
 
 // testHost is one host's files, and its daemon while it runs.

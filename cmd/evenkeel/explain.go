@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -112,6 +113,7 @@ func (x explanation) move(m api.Move) {
 		x.why("Why", "%s", m.Reason)
 	}
 	x.why("Course", "%s", course(m))
+	x.why("Bandwidth", "%s", limitWords(m))
 	x.why("Ended", "%s", endedBecause(m))
 	x.why("At source", "%s", evidenceText(m.AtSource))
 	x.why("At target", "%s", evidenceText(m.AtTarget))
@@ -162,6 +164,9 @@ func gain(m api.Move) string {
 	p := m.Predicted
 	text := fmt.Sprintf("predicted: VM %s, source %s, target %s",
 		turn(p.VMContentionBefore, p.VMContentionAfter), turn(p.SourceContentionBefore, p.SourceContentionAfter), turn(p.TargetContentionBefore, p.TargetContentionAfter))
+	if d := p.DowntimeSeconds; d != nil {
+		text += fmt.Sprintf(", downtime %d ms", int64(*d*1000+0.5))
+	}
 	if e := m.Measured; e != nil {
 		return text + fmt.Sprintf("; measured: VM %s, source %s, target %s: %s",
 			ui.Percent(e.VMContentionAfter), ui.Percent(e.SourceContentionAfter), ui.Percent(e.TargetContentionAfter), m.Verdict)
@@ -188,8 +193,33 @@ func (x explanation) candidates() {
 		x.Line("")
 		x.Table(candidateColumns, candidateRows(d.Candidates))
 	}
+	for _, c := range d.Candidates {
+		x.why("Score", "%s", scoreText(c))
+	}
 	if len(d.Counts) > 0 {
 		x.why("Refused", "%s (docs/refusals.md)", countsText(d.Counts))
+	}
+	x.input(d)
+}
+
+// scoreText is what a candidate was judged by: its terms that are not zero.
+func scoreText(c api.Candidate) string {
+	if c.Score == nil {
+		return ""
+	}
+	var terms []string
+	for _, t := range c.Score.Terms {
+		if t.Points != 0 {
+			terms = append(terms, fmt.Sprintf("%.3f %s", t.Points, t.Name))
+		}
+	}
+	return fmt.Sprintf("%s to %s %.3f points: %s", c.VM, c.Target, c.Score.Points, strings.Join(terms, "; "))
+}
+
+// input is what a decision can be made again from.
+func (x explanation) input(d *api.Decision) {
+	if d != nil && !d.PlannedAt.IsZero() {
+		x.why("Input", "entry %d at %s, seed %d; evenkeel replay %s decides again", d.PlannedOn, d.PlannedAt.UTC().Format(time.RFC3339Nano), d.Seed, d.ID)
 	}
 }
 

@@ -73,7 +73,7 @@ func TestHelp(t *testing.T) {
 // Every verb that changes something can be tried, and takes a reason.
 func TestWhatActsHasDryRunAndReason(t *testing.T) {
 	root := tree()
-	for _, path := range []string{"mode", "pause", "resume", "migrations cancel", "migrations resolve", "policy set"} {
+	for _, path := range []string{"mode", "pause", "resume", "migrations cancel", "migrations resolve", "policy set", "rules add", "rules rm", "rules apply"} {
 		cmd, _, err := root.Find(strings.Fields(path))
 		if err != nil || cmd == root {
 			t.Errorf("no command %s: %v", path, err)

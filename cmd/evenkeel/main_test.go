@@ -23,7 +23,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		UpdateScripts: *update,
-		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"fleet": startFleet, "exits": exitsWith, "leader": setLeader},
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"fleet": startFleet, "exits": exitsWith, "leader": setLeader, "recorded": startRecorded},
 		Setup: func(env *testscript.Env) error {
 			env.Values[siteKey{}] = &running{}
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each command takes a second under -race

@@ -78,10 +78,35 @@ func flightRows(list *api.MoveList) [][]ui.Cell {
 		rows[i] = []ui.Cell{
 			ui.Text(m.ID), ui.Text(m.VM), ui.Text(m.Source), ui.Text(m.Target), ui.Toned(toneOf(m.State), string(m.State)),
 			ui.Text(ui.Ago(since.Time, list.Now.Time)), ui.Text(done), ui.Text(remaining), ui.Text(dirty), ui.Text(bandwidth),
-			ui.Text(left(m)), ui.Text(m.Why),
+			ui.Text(left(m)), ui.Text(flightWords(m)),
 		}
 	}
 	return rows
+}
+
+// flightWords is what is to be said of a move under way.
+func flightWords(m api.Move) string {
+	switch {
+	case m.Why != "" || m.State != cluster.MoveRunning:
+		return m.Why
+	case m.Progress.ThrottleRatio > 0:
+		return fmt.Sprintf("vCPUs slowed by %.0f %% so that it converges", m.Progress.ThrottleRatio*100)
+	}
+	return limitWords(m)
+}
+
+// limitWords says how much of the network a migration may take, "" for all.
+func limitWords(m api.Move) string {
+	rate := ui.Bytes(m.LimitBytesPerSecond) + "/s"
+	switch m.LimitBy {
+	case cluster.LimitPolicy:
+		return "at most " + rate + " by the policy"
+	case cluster.LimitSource:
+		return "at most " + rate + ", half of " + m.Source + "'s link"
+	case cluster.LimitTarget:
+		return "at most " + rate + ", half of " + m.Target + "'s link"
+	}
+	return ""
 }
 
 // left estimates the time to the end, and says when there will be none.
@@ -158,10 +183,18 @@ func ended(m api.Move) (bool, error) {
 		return false, nil
 	case cluster.MoveDone:
 		return true, nil
+	case cluster.MoveReleased:
+		if triedWell(m) {
+			return true, nil
+		}
 	case cluster.MoveUnknown:
 		return true, fmt.Errorf("the outcome of %s is unknown: %s; `evenkeel explain %s`", m.ID, m.Why, m.ID)
 	}
-	return true, exits{exitMigration, fmt.Errorf("%s is %s: %s", m.ID, m.State, m.Why)}
+	why := m.Why
+	if m.WhyCode != "" {
+		why = string(m.WhyCode) + ": " + why
+	}
+	return true, exits{exitMigration, fmt.Errorf("%s is %s: %s", m.ID, m.State, why)}
 }
 
 func (a *app) migrationsCancel() *cobra.Command {

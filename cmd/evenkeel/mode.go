@@ -21,12 +21,15 @@ func (a *app) mode() *cobra.Command {
 
 off        nothing is evaluated, nothing moves
 recommend  what should move is decided and recorded, nothing moves
-auto       VMs are moved
+auto       VMs are moved; --vms and --hosts say which ones, by names such as web-*,
+           and of all others moves are recommended
 
-Outside a lab, auto asks for --experimental: there are no pre-flight checks of
-storage, networks and CPU models yet.`,
+No VM moves to a host that its pre-flight checks speak against, and both hosts look
+again right before: evenkeel doctor --pairs and --vm show the checks, and evenkeel
+report --last 7d what auto would have done.`,
 		Example: `  evenkeel mode
   evenkeel mode auto
+  evenkeel mode auto --vms 'web-*,build-?' --hosts hv1,hv2
   evenkeel mode off --reason 'storage maintenance'`,
 		ValidArgs: []string{"off", "recommend", "auto"},
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -38,7 +41,8 @@ storage, networks and CPU models yet.`,
 	}
 	actFlags(cmd, &req.Act)
 	yesFlag(cmd, &yes)
-	cmd.Flags().BoolVar(&req.Experimental, "experimental", false, "accept auto without pre-flight checks")
+	cmd.Flags().StringSliceVar(&req.VMs, "vms", nil, "auto for these VMs: `NAMES` or patterns such as web-*")
+	cmd.Flags().StringSliceVar(&req.Hosts, "hosts", nil, "auto between these hosts: `NAMES` or patterns")
 	cmd.RunE = a.verb(func(ctx context.Context, args []string) error {
 		if len(args) == 1 {
 			req.Mode, req.ID = cluster.Mode(args[0]), requestID()
@@ -67,7 +71,7 @@ func (a *app) showMode(s *api.Status) error {
 	answer := struct {
 		api.Head
 		api.Mode
-	}{s.Head, api.Mode{Mode: s.Mode, By: s.ModeBy, Paused: s.Paused, Frozen: s.Frozen}}
+	}{s.Head, api.Mode{Mode: s.Mode, By: s.ModeBy, For: s.ModeFor, Paused: s.Paused, Frozen: s.Frozen}}
 	answer.Kind = "Mode"
 	return a.print(answer, func(w *ui.Writer) { w.Line(modeText(w, s)) }, []string{string(s.Mode)})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -13,21 +14,37 @@ import (
 
 func (a *app) plan() *cobra.Command {
 	var req api.PlanRequest
-	var detailed bool
+	var detailed, fleet bool
+	var moves int
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "What would be moved now, and what would not, and why?",
 		Long: `Shows what the leader would do at this moment: the moves in their order with the
 steal of both hosts before and after, what they cost, and what was looked at and
-refused. Nothing is moved.`,
+refused. Nothing is moved.
+
+With --fleet it shows instead what would be best for all hosts together, whoever
+suffers: moves, exchanges and chains in an order that has room for each. It takes
+some seconds, and is for an operator to carry out with ` + "`evenkeel migrate`" + `.`,
 		Example: `  evenkeel plan
   evenkeel plan --policy half-difference
+  evenkeel plan --fleet --moves 10
   evenkeel plan --detailed-exitcode     # 0: nothing to move, 2: there is a plan`,
 		Args: noArgs,
 	}
-	cmd.Flags().StringVar(&req.Policy, "policy", "", "plan by another `POLICY`: demand or half-difference")
+	cmd.Flags().StringVar(&req.Policy, "policy", "", "plan by another `POLICY`, such as half-difference")
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "end with 2 if there is a plan")
+	cmd.Flags().BoolVar(&fleet, "fleet", false, "plan for all hosts together")
+	cmd.Flags().IntVar(&moves, "moves", 20, "with --fleet: at most so many `MOVES`")
 	cmd.RunE = a.verb(func(ctx context.Context, _ []string) error {
+		switch {
+		case fleet && moves < 1:
+			return usage{fmt.Errorf("--moves is %d, must be at least 1", moves)}
+		case fleet:
+			req.Moves = moves
+		case cmd.Flags().Changed("moves"):
+			return usage{errors.New("--moves is for --fleet")}
+		}
 		p, err := ask(ctx, a, func(ctx context.Context, c *api.Client) (*api.Plan, error) { return c.Plan(ctx, req) })
 		if err != nil {
 			return err
@@ -54,6 +71,11 @@ func planText(w *ui.Writer, p *api.Plan) {
 	} else {
 		w.Table(stepColumns, stepRows(p.Steps))
 	}
+	if f := p.Fleet; f != nil {
+		w.Linef("worst contention %s, CPUs waited for %.1f -> %.1f, %sabout %s of copying%s",
+			turn(f.WorstBefore, f.WorstAfter), f.WaitingBefore, f.WaitingAfter, brokenText(f), ui.Seconds(f.CopySeconds), leftText(f.Left))
+		return
+	}
 	switch {
 	case len(p.Steps) == 0:
 	case p.Held != nil:
@@ -66,6 +88,21 @@ func planText(w *ui.Writer, p *api.Plan) {
 		w.Linef("Refused, the best first: %s (docs/refusals.md)", countsText(p.Counts))
 		w.Table(candidateColumns, candidateRows(p.Candidates))
 	}
+}
+
+// brokenText says how far rules are broken, if they are.
+func brokenText(f *api.FleetPlan) string {
+	if f.BrokenBefore+f.BrokenAfter == 0 {
+		return ""
+	}
+	return fmt.Sprintf("rules broken by %d -> %d VMs, ", f.BrokenBefore, f.BrokenAfter)
+}
+
+func leftText(left int) string {
+	if left == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d more would help, and cannot be made in any order", left)
 }
 
 var stepColumns = []ui.Column{

@@ -75,14 +75,16 @@ and says what may be done. Any member of the cluster takes any command.`,
 	cmd.SetHelpCommandGroupID("care")
 	cmd.SetCompletionCommandGroupID("care")
 	cmd.AddCommand(
-		group("see", a.status(), a.hosts(), a.vms(), a.plan(), a.explain(), a.replay(), a.history())...,
+		group("see", a.status(), a.hosts(), a.vms(), a.plan(), a.explain(), a.replay(), a.simulate(), a.history(), a.report(), a.events())...,
 	)
 	cmd.AddCommand(
-		group("act", a.mode(), a.pause(), a.resume(), a.migrations(), a.policy())...,
+		group("act", a.mode(), a.pause(), a.resume(), a.migrate(), a.migrations(), a.cordon(), a.uncordon(), a.drain(), a.undrain(), a.rules(), a.policy())...,
 	)
 	cmd.AddCommand(
-		group("care", a.doctor(), a.cluster(), a.certs(), a.config(), a.version())...,
+		group("care", a.doctor(), a.cluster(), a.certs(), a.config(), a.supportBundle(), a.version())...,
 	)
+	cmd.AddCommand(a.man())
+	a.completes(cmd)
 	return cmd
 }
 

@@ -45,7 +45,7 @@ func statusText(w *ui.Writer, s *api.Status) {
 	line("mode", modeText(w, s))
 	line("leader", leaderText(w, s))
 	line("quorum", quorumText(w, s.Quorum))
-	line("hosts", hostsText(w, s.Hosts))
+	line("hosts", hostsText(w, s.Hosts)+reserveText(w, s.Reserve))
 	line("worst", worstText(w, s))
 	line("moves", movesText(w, s))
 	line("last", lastText(w, s))
@@ -65,6 +65,9 @@ func statusText(w *ui.Writer, s *api.Status) {
 
 func modeText(w *ui.Writer, s *api.Status) string {
 	text := w.Paint(ui.Strong, string(s.Mode))
+	if s.ModeFor != "" {
+		text += w.Paint(ui.Plain, " for "+s.ModeFor)
+	}
 	if s.ModeBy != "" {
 		text += w.Paint(ui.Plain, ", by "+s.ModeBy)
 	}
@@ -110,6 +113,22 @@ func hostsText(w *ui.Writer, f api.Fleet) string {
 		tone = ui.Warn
 	}
 	return w.Paint(tone, fmt.Sprintf("%d of %d fresh", f.Fresh, f.Total)) + fmt.Sprintf(", %d VMs", f.VMs)
+}
+
+// reserveText says how many hosts may fail. That the reserve is lost is a
+// warning as well, which says how much is lacking.
+func reserveText(w *ui.Writer, r *api.Reserve) string {
+	switch {
+	case r == nil:
+		return ""
+	case r.Lost:
+		return "; " + w.Paint(ui.Bad, "RESERVE LOST")
+	case r.Asked == 0:
+		return fmt.Sprintf("; %d may fail", r.Stands)
+	case r.Asked == 1:
+		return fmt.Sprintf("; any 1 may fail: worst case %s, %v to spare", r.Worst, cluster.Bytes(r.SpareBytes))
+	}
+	return fmt.Sprintf("; %d may fail: worst case %s, %v to spare", r.Asked, r.Worst, cluster.Bytes(r.SpareBytes))
 }
 
 func worstText(w *ui.Writer, s *api.Status) string {

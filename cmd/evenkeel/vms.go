@@ -13,16 +13,36 @@ import (
 )
 
 func (a *app) vms() *cobra.Command {
+	last := &remembered{a: a}
 	cmd := &cobra.Command{
 		Use:     "vms",
 		Aliases: []string{"vm"},
 		Short:   "List the VMs: where they are, how long they wait for a CPU",
+		Long: `Lists the VMs. With --last-known it lists those that a host had when it was last
+heard, and until a week before, as the voters remember them: with --xml how each
+was defined, without secrets, so that it can be defined elsewhere. Make sure that
+it runs nowhere before you start it.`,
 		Example: `  evenkeel vms
   evenkeel vms show db-03
-  evenkeel vms --json | jq '.items[] | {name, host, steal_ratio}'`,
-		Args: noArgs,
+  evenkeel vms --json | jq '.items[] | {name, host, steal_ratio}'
+  evenkeel vms --last-known hv2
+  evenkeel vms --last-known hv2 --xml db-03 > db-03.xml`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if last.host != "" {
+				return nil
+			}
+			return noArgs(cmd, args)
+		},
 	}
-	cmd.RunE = a.verb(func(ctx context.Context, _ []string) error {
+	cmd.Flags().StringVar(&last.host, "last-known", "", "what a `HOST` had when last heard; name VMs to see these alone")
+	cmd.Flags().BoolVar(&last.xml, "xml", false, "with --last-known: print the definitions")
+	cmd.RunE = a.verb(func(ctx context.Context, args []string) error {
+		if err := last.check(args); err != nil {
+			return err
+		}
+		if last.host != "" {
+			return last.run(ctx, args)
+		}
 		list, err := a.askVMs(ctx)
 		if err != nil {
 			return err
@@ -34,7 +54,7 @@ func (a *app) vms() *cobra.Command {
 		}
 		return a.print(list, func(w *ui.Writer) { w.Table(vmColumns, vmRows(list.Items)) }, names)
 	})
-	cmd.AddCommand(a.vmsShow())
+	cmd.AddCommand(a.vmsShow(), a.vmsSet())
 	return cmd
 }
 
@@ -187,6 +207,9 @@ func vmText(w *ui.Writer, vm api.VM, h api.Head) {
 	}
 	line("counters", "ran %s, waited %s in %s waits since %s", or(total(vm.VCPURunNSTotal)), or(total(vm.VCPUWaitNSTotal)), or(number(vm.VCPUWaitsTotal)), or(ui.Clock(vm.Epoch.Time)))
 	line("threads", "%s", or(strings.Trim(fmt.Sprint(vm.VCPUThreads), "[]")))
+	if r := vm.Rule; r != nil {
+		line("rule", "%s, says %s %s%s", r.Text, r.By, ui.Ago(r.Since.Time, h.Now.Time), because(r.Reason))
+	}
 	if !vm.MovedAt.IsZero() {
 		line("moved", "%s", ui.Ago(vm.MovedAt.Time, h.Now.Time))
 	}

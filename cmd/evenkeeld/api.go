@@ -17,7 +17,7 @@ func (h *host) openAPI() (*api.Server, error) {
 		local = counters{h.agent}
 	}
 	return api.Listen(api.Config{
-		Replica: h.node, Journal: h.recollect(), Members: members{h}, Revoked: h.node.Revoked, CertExpires: h.tls.NotAfter, Local: local, Self: h.self, Name: h.cfg.Host.Name, Version: version,
+		Replica: h.node, Journal: h.recollect(), Events: h.events, Definitions: h.definitions, Webhooks: h.hooks.Webhooks, Members: members{h}, Revoked: h.node.Revoked, CertExpires: h.tls.NotAfter, Local: local, Self: h.self, Name: h.cfg.Host.Name, Version: version,
 		Listen: h.cfg.Listen.API, Socket: h.cfg.Socket, Roles: &h.cfg.Roles, ServerTLS: h.tls.ServerConfig, ClientTLS: h.tls.ClientConfig,
 		Logger: h.log,
 	})
@@ -83,6 +83,24 @@ func byRole(v agent.Counters) (run, wait map[string]uint64) {
 	return run, wait
 }
 
+// blocks are a VM's block counters by operation, nil where the kernel counts
+// none.
+func blocks(v agent.Counters) *api.BlockCounters {
+	if v.Block == nil {
+		return nil
+	}
+	out := &api.BlockCounters{
+		By: v.Block.By.String(), Epoch: api.Time{Time: v.Block.Since.UTC()},
+		Requests: map[string]uint64{}, Bytes: map[string]uint64{}, Errors: map[string]uint64{}, QueueNS: map[string]uint64{}, DeviceNS: map[string]uint64{},
+	}
+	for op, c := range v.Block.Ops {
+		name := bpf.Operation(op).String()
+		out.Requests[name], out.Bytes[name], out.Errors[name] = c.Requests, c.Bytes, c.Errors
+		out.QueueNS[name], out.DeviceNS[name] = c.QueueNS, c.DeviceNS
+	}
+	return out
+}
+
 // VMs reads the counters of this host's VMs now.
 func (c counters) VMs(context.Context) ([]api.LocalVM, error) {
 	list, err := c.agent.Counters()
@@ -95,6 +113,7 @@ func (c counters) VMs(context.Context) ([]api.LocalVM, error) {
 		out = append(out, api.LocalVM{
 			UUID: v.VM, Name: v.Name, Threads: v.Threads, RunNS: v.RunNS, WaitNS: v.WaitNS, Waits: v.Waits,
 			CauseNS: causes(v), BehindNS: behind(v), RoleRunNS: run, RoleWaitNS: wait, Source: string(v.Source), Since: v.Since, SampledAt: v.SampledAt,
+			Block: blocks(v),
 		})
 	}
 	return out, nil

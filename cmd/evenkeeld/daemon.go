@@ -18,7 +18,10 @@ import (
 	"github.com/evenkeel/evenkeel/agent/procfs"
 	"github.com/evenkeel/evenkeel/cmd/internal/certs"
 	"github.com/evenkeel/evenkeel/cmd/internal/config"
+	"github.com/evenkeel/evenkeel/cmd/internal/events"
+	"github.com/evenkeel/evenkeel/cmd/internal/webhook"
 	"github.com/evenkeel/evenkeel/consensus"
+	"github.com/evenkeel/evenkeel/consensus/definitions"
 	"github.com/evenkeel/evenkeel/consensus/journal"
 	"github.com/evenkeel/evenkeel/consensus/rpc"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
@@ -34,10 +37,15 @@ type host struct {
 
 	port   *rpc.Server
 	memory *journal.Journal // nil: none is kept
+	events *events.Memory
+	hooks  *webhook.Notifier
 	node   *consensus.Node
 	uplink *rpc.Uplink
 	agent  *agent.Agent // nil on a witness
 	member cluster.Member
+
+	definitions *definitions.Store // nil: none are kept here
+	deposit     *depositor         // nil on a witness
 }
 
 // serve runs the daemon until ctx ends.
@@ -48,11 +56,14 @@ func serve(ctx context.Context, cfg config.Config, stderr io.Writer) error {
 	if err := h.identify(); err != nil {
 		return errConfig{err}
 	}
+	if err := lockMemory(); err != nil {
+		log.Info("this daemon's memory may be swapped out", "why", err)
+	}
 	if err := h.join(); err != nil {
 		return err
 	}
 	defer h.leave()
-	closeMeasuring, err := h.measure()
+	closeMeasuring, err := h.measure(ctx)
 	if err != nil {
 		return err
 	}
@@ -83,8 +94,10 @@ func (h *host) identify() error {
 
 // join opens the port and the replica.
 func (h *host) join() (err error) {
+	h.definitions = h.openDefinitions()
 	h.port, err = rpc.Listen(rpc.Config{
-		Listen: h.cfg.Listen.Cluster, Advertise: h.cfg.Advertise.Cluster, Identity: h.self,
+		Definitions: h.definitions,
+		Listen:      h.cfg.Listen.Cluster, Advertise: h.cfg.Advertise.Cluster, Identity: h.self,
 		ServerTLS: h.tls.ServerConfig, ClientTLS: h.tls.ClientConfig, Logger: h.log.With("part", "rpc"),
 		JoinTLS: h.tls.JoinConfig, CA: h.tls.CA, Authority: certs.NewAuthority(h.cfg.Cluster.ID, h.cfg.TLS.CA, filepath.Join(h.cfg.StateDir, "ca")),
 	})
@@ -101,13 +114,14 @@ func (h *host) join() (err error) {
 	if err != nil {
 		return errors.Join(err, h.port.Close(), h.closeMemory())
 	}
+	h.hooks = h.notifier()
 	h.port.Serve(h.node)
 	h.uplink = rpc.NewUplink(rpc.UplinkConfig{
 		Client: h.port.Client(), Peers: h.cfg.Cluster.Peers, Leader: h.node.Leader, Meet: h.node.Meet, Take: h.node.Take,
 		Logger: h.log.With("part", "uplink"),
 	})
 	h.member = cluster.Member{
-		ID: h.self.MemberID, Name: h.cfg.Host.Name, Role: h.cfg.Role, Incarnation: h.node.Incarnation(), Level: cluster.CurrentLevel,
+		ID: h.self.MemberID, Name: h.cfg.Host.Name, Role: h.cfg.Role, Incarnation: h.node.Incarnation(), Disk: h.node.Disk(), Level: cluster.CurrentLevel,
 		Version: version, APIAddress: h.cfg.Advertise.API, Address: h.port.Address(), Zone: h.cfg.Host.Zone, Lab: h.cfg.Lab,
 	}
 	return nil
@@ -121,7 +135,7 @@ func (h *host) leave() {
 
 // measure opens what a hypervisor measures and commands with; a witness has
 // nothing of it.
-func (h *host) measure() (closer func(), err error) {
+func (h *host) measure(ctx context.Context) (closer func(), err error) {
 	if h.cfg.Role == cluster.RoleWitness {
 		return func() {}, nil
 	}
@@ -132,8 +146,12 @@ func (h *host) measure() (closer func(), err error) {
 	}
 	h.member.CPUs, h.member.Memory = cluster.MilliCPU(1000*len(cpus)), memory
 	h.member.Processor = processor(proc, cpus, h.log)
+	if h.member.Boot, err = proc.BootID(); err != nil {
+		h.log.Warn("whether this host was booted anew cannot be told", "err", err)
+	}
 	h.member.MigrationAddress = h.cfg.Migration.Address
-	h.member.MigrationPeerURI, h.member.MigrationURI = h.cfg.Migration.PeerURI(), h.cfg.Migration.URI()
+	h.member.MigrationLink = migrationLink(ctx, proc, h.cfg.Migration.Address, h.log)
+	h.member.MigrationPeerURI, h.member.MigrationURI = h.cfg.PeerURI(), h.cfg.MigrateURI()
 
 	diary, err := agent.OpenJournal(filepath.Join(h.cfg.StateDir, "journal"))
 	if err != nil {
@@ -143,14 +161,18 @@ func (h *host) measure() (closer func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	meter := openMeter(proc, cpus, h.log)
+	meter := openMeter(proc, cpus, func() (*agent.ProbeMeter, error) { return agent.OpenProbeMeter(proc, uptime) }, h.log)
 	groups := cgroup.New(proc)
 	blocks, closeBlocks := openBlockMeter(groups, h.log)
 	h.agent = agent.New(agent.Config{
 		Member: h.member, Hypervisor: hypervisor, Meter: meter, Busy: busy(proc, cpus), Own: own, Proc: proc, CPUs: cpus, Groups: groups,
 		Block: blocks, Disks: libvirt.NewDisks(hypervisor), Stats: guestStats(hypervisor), DirtyRate: hypervisor.DirtyRate, Uplink: h.uplink, Journal: diary,
+		Survey: libvirt.NewSurvey(hypervisor), Images: libvirt.NewImages(hypervisor), Relay: relayOf(h.cfg), RelayDir: h.cfg.RelayDir(),
+		Hold:   func() string { return agent.ReadHold(h.cfg.HoldFile) },
+		Hooks:  moveHooks(h.cfg, h.log.With("part", "hooks")),
 		Uptime: uptime, Now: time.Now, Logger: h.log,
 	})
+	h.deposit = h.newDepositor(hypervisor)
 	return func() {
 		if err := errors.Join(meter.Close(), closeBlocks(), hypervisor.Close()); err != nil {
 			h.log.Warn("closing", "err", err)
@@ -173,8 +195,13 @@ func (h *host) run(ctx context.Context) error {
 	wg.Go(func() { h.watch(ctx, stop) })
 	wg.Go(func() { stop(operators.Run(ctx)) })
 	wg.Go(func() { h.tellMetrics(ctx) })
+	wg.Go(func() { h.keepCertificate(ctx) })
+	wg.Go(func() {
+		newStarved(h.node, h.self.MemberID, ownWaits(procfs.Host()), h.log.With("part", "starved")).run(ctx)
+	})
 	if h.agent != nil {
 		wg.Go(func() { h.agent.Run(ctx) })
+		wg.Go(func() { h.deposit.run(ctx) })
 	} else {
 		wg.Go(func() { agent.Announce(ctx, h.uplink, h.member, h.log) })
 	}
@@ -198,10 +225,7 @@ func notify(log *slog.Logger, state string) {
 
 // lead runs the leader's loop while this member leads.
 func (h *host) lead(ctx context.Context) {
-	kind := h.self.Kind
-	loop := rebalancer.New(rebalancer.Config{
-		Replica: h.node, Self: cluster.Actor{Kind: kind, ID: h.self.MemberID, Name: h.cfg.Host.Name}, Now: time.Now, Logger: h.log,
-	})
+	loop := rebalancer.New(rebalancer.Config{Replica: h.node, Self: h.actor(), Now: time.Now, Logger: h.log})
 	leading := h.node.Leadership()
 	yes := false
 	for ctx.Err() == nil {
@@ -212,15 +236,17 @@ func (h *host) lead(ctx context.Context) {
 			}
 			continue
 		}
-		yes = reign(ctx, leading, loop.Run)
+		yes = reign(ctx, leading, loop.Run, h.hooks.Run)
 	}
 }
 
-// reign runs the leader's loop until leadership changes; it returns the news.
-func reign(ctx context.Context, leading <-chan bool, loop func(context.Context)) (still bool) {
+// reign runs the leader's loops until leadership changes; it returns the news.
+func reign(ctx context.Context, leading <-chan bool, loops ...func(context.Context)) (still bool) {
 	ctx, cease := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() { loop(ctx) })
+	for _, loop := range loops {
+		wg.Go(func() { loop(ctx) })
+	}
 	defer wg.Wait()
 	defer cease()
 	select {

@@ -62,7 +62,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return serve(cmd.Context(), cfg, stderr)
 		},
 	}
-	cmd.Flags().StringVar(&path, "config", path, "this host's configuration")
+	cmd.PersistentFlags().StringVar(&path, "config", path, "this host's configuration")
+	cmd.AddCommand(relayCommand(&path, stderr))
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return errUsage{err} })
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)

@@ -79,9 +79,8 @@ func own() (uint64, error) {
 
 // openMeter prefers the probe, as far as the ceiling on its cost allows;
 // without it the kernel's sums remain.
-func openMeter(proc procfs.Reader, cpus procfs.CPUs, log *slog.Logger) agent.Meter {
+func openMeter(proc procfs.Reader, cpus procfs.CPUs, open func() (*agent.ProbeMeter, error), log *slog.Logger) agent.Meter {
 	schedstat := agent.NewSchedstatMeter(proc, uptime, time.Now)
-	open := func() (*agent.ProbeMeter, error) { return agent.OpenProbeMeter(proc, uptime) }
 	probe, err := open()
 	if err != nil {
 		log.Warn("no eBPF probe: waits come from schedstat, without their distribution", "err", err)

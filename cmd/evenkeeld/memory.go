@@ -4,13 +4,24 @@ import (
 	"path/filepath"
 
 	"github.com/evenkeel/evenkeel/cmd/internal/api"
+	"github.com/evenkeel/evenkeel/cmd/internal/events"
 	"github.com/evenkeel/evenkeel/consensus"
 	"github.com/evenkeel/evenkeel/consensus/journal"
 )
 
-// openMemory opens the journal of what this member applies. It holds up
-// nothing: a journal that cannot be opened is done without, and said so.
+// openMemory opens the memory of events, and the journal of what this member
+// applies. It holds up nothing: a journal that cannot be opened is done without, and said so.
 func (h *host) openMemory() *journal.Journal {
+	j := h.openJournal()
+	if j == nil { // an interface must not hold a nil pointer
+		h.events = events.New(nil)
+	} else {
+		h.events = events.New(j)
+	}
+	return j
+}
+
+func (h *host) openJournal() *journal.Journal {
 	if h.cfg.Journal.Size == 0 {
 		return nil
 	}
@@ -23,9 +34,10 @@ func (h *host) openMemory() *journal.Journal {
 	return j
 }
 
-// remember hands an applied entry to the journal. It is called on the
-// goroutine that applies.
+// remember hands an applied entry to the memory of events and to the journal.
+// It is called on the goroutine that applies.
 func (h *host) remember(a consensus.Applied) {
+	h.events.Take(a)
 	if h.memory == nil {
 		return
 	}

@@ -32,7 +32,7 @@ import (
 // What an older version has written is read by the next one, and at the same
 // feature level the next one writes the same bytes: its own tests read the
 // golden files of this version's.
-func TestNextVersionSpeaksThisOnes(t *testing.T) {
+func TestFault37NextVersionSpeaksThisOnes(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-tags", "evenkeel_next", "-run", "^(TestCommandBytes|TestStateBytes|TestNeeds|TestNext.*)$", "github.com/evenkeel/evenkeel/scheduler/cluster")
@@ -316,10 +316,10 @@ func (s *trio) finalize(ctx context.Context, m *member) (string, error) {
 	return fmt.Sprintf("%+v", *change), nil
 }
 
-// TestRollingUpgrade rolls three members from this version to the next, back,
+// TestFault37MixedVersions rolls three members from this version to the next, back,
 // and forth again, with either version leading; only once all know the new
 // level can it be raised. Then the older version stops and says why.
-func TestRollingUpgrade(t *testing.T) {
+func TestFault37MixedVersions(t *testing.T) {
 	s := newTrio(t)
 	now, next := s.build("now"), s.build("next", "-tags", "evenkeel_next")
 	for _, m := range s.members {

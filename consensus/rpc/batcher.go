@@ -81,13 +81,13 @@ func (b *Batcher) PutDigest(d cluster.Digest) error {
 }
 
 // patience is how long a snapshot may wait for others: not at all if its host
-// suffers or its VMs have changed, else two fifths of the beat that it promises,
-// so that its agent hears what was committed long before the next.
+// suffers or its VMs have changed, else three fifths of the beat that it promises,
+// so that its agent hears what was committed, within a second, before the next.
 func patience(s cluster.Snapshot) time.Duration {
 	if s.Inventory != nil || s.Load.NextIn <= time.Second {
 		return 0
 	}
-	return s.Load.NextIn * 2 / 5
+	return s.Load.NextIn * 3 / 5
 }
 
 // replace is supersede for digests. One is written anew only if it takes over

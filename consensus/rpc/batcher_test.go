@@ -227,7 +227,7 @@ func TestBatcherDropsWhatFailed(t *testing.T) {
 	})
 }
 
-// Quiet hosts' snapshots wait for company, two seconds of a beat of five; a
+// Quiet hosts' snapshots wait for company, three seconds of a beat of five; a
 // suffering host's goes at the next tick and takes all along.
 func TestBatcherWaitsForCompany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -249,11 +249,11 @@ func TestBatcherWaitsForCompany(t *testing.T) {
 			}
 		}
 		beat("a", 1, 5*time.Second)
-		time.Sleep(1500 * time.Millisecond)
+		time.Sleep(2500 * time.Millisecond)
 		beat("b", 1, 5*time.Second)
-		entries("after 1.5 s")
+		entries("after 2.5 s")
 		time.Sleep(750 * time.Millisecond)
-		entries("after 2.2 s", 2)
+		entries("after 3.2 s", 2)
 		beat("a", 2, 5*time.Second)
 		time.Sleep(500 * time.Millisecond)
 		entries("a quiet one alone", 2)

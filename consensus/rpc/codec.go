@@ -10,23 +10,27 @@ import (
 	"connectrpc.com/connect"
 )
 
-// jsonCodec carries our plain structs as JSON. What a server reads is strict:
-// an unknown field or anything behind the value is an error, so that a field
-// which a newer agent relies on is never dropped in silence. What a client
-// reads may hold more than it knows: a leader may be newer than its agents.
-type jsonCodec struct{ strict bool }
+// JSON carries plain structs as JSON, in place of Connect's codec for Protocol
+// Buffers. What a server reads is strict: an unknown field or anything behind
+// the value is an error, so that a field on which a newer agent relies, or which
+// an operator misspelt, is never dropped in silence. What a client reads may hold
+// more than it knows: a server may be newer.
+type JSON struct{ Strict bool }
 
-// Name implements connect.Codec; it takes the place of Connect's codec for
-// Protocol Buffers in JSON.
-func (jsonCodec) Name() string { return "json" }
+// Name implements connect.Codec.
+func (JSON) Name() string { return "json" }
 
 // Marshal implements connect.Codec.
-func (jsonCodec) Marshal(v any) ([]byte, error) { return json.Marshal(v) }
+func (JSON) Marshal(v any) ([]byte, error) { return json.Marshal(v) }
 
-// Unmarshal implements connect.Codec.
-func (c jsonCodec) Unmarshal(data []byte, v any) error {
+// Unmarshal implements connect.Codec. To a server no body at all means the
+// empty object.
+func (c JSON) Unmarshal(data []byte, v any) error {
+	if c.Strict && len(bytes.TrimSpace(data)) == 0 {
+		return nil
+	}
 	d := json.NewDecoder(bytes.NewReader(data))
-	if c.strict {
+	if c.Strict {
 		d.DisallowUnknownFields()
 	}
 	if err := d.Decode(v); err != nil {
@@ -40,7 +44,7 @@ func (c jsonCodec) Unmarshal(data []byte, v any) error {
 
 // streamCodec is the language of agents' streams: digests up as they are, views
 // down as JSON.
-type streamCodec struct{ jsonCodec }
+type streamCodec struct{ JSON }
 
 // Name implements connect.Codec.
 func (streamCodec) Name() string { return "evenkeel" }
@@ -50,7 +54,7 @@ func (c streamCodec) Marshal(v any) ([]byte, error) {
 	if up, ok := v.(*attachUp); ok {
 		return up.digest, nil
 	}
-	return c.jsonCodec.Marshal(v)
+	return c.JSON.Marshal(v)
 }
 
 // Unmarshal implements connect.Codec. Connect uses its buffer again, so bytes
@@ -60,21 +64,21 @@ func (c streamCodec) Unmarshal(data []byte, v any) error {
 		up.digest = bytes.Clone(data)
 		return nil
 	}
-	return c.jsonCodec.Unmarshal(data, v)
+	return c.JSON.Unmarshal(data, v)
 }
 
 // Compression is switched off: a small frame could unfold to a large one, and
 // nothing here is large.
 func handlerOptions() []connect.HandlerOption {
 	return []connect.HandlerOption{
-		connect.WithCodec(jsonCodec{strict: true}), connect.WithCodec(streamCodec{jsonCodec{strict: true}}), connect.WithCompression("gzip", nil, nil),
+		connect.WithCodec(JSON{Strict: true}), connect.WithCodec(streamCodec{JSON{Strict: true}}), connect.WithCompression("gzip", nil, nil),
 		connect.WithReadMaxBytes(maxUp), connect.WithSendMaxBytes(maxDown),
 	}
 }
 
 func clientOptions() []connect.ClientOption {
 	return []connect.ClientOption{
-		connect.WithCodec(jsonCodec{}), connect.WithAcceptCompression("gzip", nil, nil),
+		connect.WithCodec(JSON{}), connect.WithAcceptCompression("gzip", nil, nil),
 		connect.WithReadMaxBytes(maxDown), connect.WithSendMaxBytes(maxUp),
 	}
 }

@@ -94,7 +94,7 @@ func (s *Server) serveJoin(conn net.Conn) error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle(procEnrol, connect.NewUnaryHandlerSimple(procEnrol, s.enrol,
-		connect.WithCodec(jsonCodec{strict: true}), connect.WithCompression("gzip", nil, nil), connect.WithReadMaxBytes(maxEnrol), connect.WithSendMaxBytes(maxUp)))
+		connect.WithCodec(JSON{Strict: true}), connect.WithCompression("gzip", nil, nil), connect.WithReadMaxBytes(maxEnrol), connect.WithSendMaxBytes(maxUp)))
 	s.http2.ServeConn(conn, &http2.ServeConnOpts{Context: s.ctx, Handler: mux, BaseConfig: &http.Server{MaxHeaderBytes: 16 << 10}})
 	return nil
 }

@@ -147,7 +147,7 @@ func TestEnrol(t *testing.T) {
 	}
 }
 
-func TestEnrolRefusals(t *testing.T) {
+func TestFault33SpentAndSpoiltTokens(t *testing.T) {
 	fleet := newSite(t, 1, "secret key")
 	d := leaderOf(t, fleet)
 	for name, c := range map[string]struct {
@@ -285,7 +285,7 @@ func TestWithoutCertificate(t *testing.T) {
 }
 
 // A removed member's open connections are cut, and it is let in nowhere.
-func TestRevokedMember(t *testing.T) {
+func TestFault33RevokedMember(t *testing.T) {
 	fleet := newFleet(t, 3)
 	startAll(t, fleet)
 	ctx := within(t)
@@ -321,7 +321,7 @@ func TestRevokedMember(t *testing.T) {
 			})
 		}
 		logged(t, d, "was removed from the cluster")
-		for _, procedure := range []string{"Peer", "Propose", "ReadIndex", "Join", "CAKey"} {
+		for _, procedure := range []string{"Peer", "Propose", "ReadIndex", "Join", "CAKey", "Renew"} {
 			if status, answer := post(t, gone.badge, d.addr, "/evenkeel.agent.v1/"+procedure, "{}"); status != http.StatusForbidden || !strings.Contains(answer, "was removed") {
 				t.Errorf("%s: %d %s", procedure, status, answer)
 			}

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/evenkeel/evenkeel/consensus"
+	"github.com/evenkeel/evenkeel/consensus/definitions"
 	"github.com/evenkeel/evenkeel/consensus/rpc"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
@@ -78,6 +79,9 @@ func (d *daemon) start(t *testing.T) error {
 	}
 	if d.keys != nil {
 		cfg.Authority, cfg.JoinTLS, cfg.CA = d.keys, d.badge.open, func() ([]byte, error) { return []byte("the CA"), nil }
+	}
+	if cfg.Definitions, err = definitions.Open(d.dir+".definitions", time.Now); err != nil {
+		return err
 	}
 	d.server, err = rpc.Listen(cfg)
 	if err != nil {

@@ -57,7 +57,7 @@ func knock(t *testing.T, addr string, b *badge, protocol string, send []byte) ([
 	return io.ReadAll(io.LimitReader(conn, 1<<16))
 }
 
-func TestStrangersAreRefused(t *testing.T) {
+func TestFault33StrangersAreRefused(t *testing.T) {
 	fleet := newFleet(t, 1)
 	startAll(t, fleet)
 	leaderOf(t, fleet)
@@ -153,7 +153,7 @@ func (d *daemon) uplinkError(t *testing.T) string {
 	return fmt.Sprint(err)
 }
 
-func TestGarbage(t *testing.T) {
+func TestFault33Garbage(t *testing.T) {
 	fleet := newFleet(t, 2) // two, so that one may speak Raft to the other
 	fleet[0].limits = rpc.Limits{Stall: 500 * time.Millisecond}
 	startAll(t, fleet)
@@ -217,7 +217,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &n) && n.Timeout()
 }
 
-func TestSlowHandshake(t *testing.T) {
+func TestFault33SlowHandshake(t *testing.T) {
 	fleet := newFleet(t, 1)
 	fleet[0].limits = rpc.Limits{Handshake: 200 * time.Millisecond}
 	startAll(t, fleet)
@@ -230,7 +230,7 @@ func TestSlowHandshake(t *testing.T) {
 
 // Connections that never finish their handshake keep nobody out for longer
 // than the deadline, and are not taken in any number.
-func TestManySlowHandshakes(t *testing.T) {
+func TestFault33ManySlowHandshakes(t *testing.T) {
 	fleet := newFleet(t, 1)
 	fleet[0].limits = rpc.Limits{Handshake: time.Second, PerHost: 4}
 	startAll(t, fleet)
@@ -250,6 +250,71 @@ func TestManySlowHandshakes(t *testing.T) {
 	}
 	logged(t, fleet[0], "too many handshakes are under way")
 	goesOn(t, fleet[0])
+}
+
+// A member with a good certificate may hold so many connections and no more: of
+// more the oldest ones are closed, in either language, and nobody else notices.
+func TestFault33ConnectionsOfOneMember(t *testing.T) {
+	fleet := newFleet(t, 2)
+	fleet[0].limits = rpc.Limits{PerPeer: 4}
+	startAll(t, fleet)
+	leaderOf(t, fleet)
+	d, peer := fleet[0], fleet[1].badge
+	for _, protocol := range []string{rpc.ProtocolAgent, rpc.ProtocolRaft} {
+		t.Run(protocol, func(t *testing.T) {
+			var held []*tls.Conn
+			defer func() {
+				for _, c := range held {
+					c.Close()
+				}
+			}()
+			for range 12 {
+				conn, err := tls.Dial("tcp", d.addr, peer.config(protocol))
+				if err != nil {
+					t.Fatal(err)
+				}
+				held = append(held, conn)
+			}
+			// Which of them count as the oldest their handshakes decide.
+			ended := make(chan error, len(held))
+			for _, conn := range held {
+				_ = conn.SetReadDeadline(time.Now().Add(patience)) // only bounds a hang
+				go func() { _, err := io.Copy(io.Discard, conn); ended <- err }()
+			}
+			for i := range len(held) - 4 {
+				if err := <-ended; isTimeout(err) {
+					t.Fatalf("%d of %d connections were closed", i, len(held))
+				}
+			}
+			goesOn(t, d)
+		})
+	}
+}
+
+// Nor are more connections taken than the port has room for, whoever they are
+// of: a member that has none yet is turned away, and one that has some is not.
+func TestFault33ConnectionsInAll(t *testing.T) {
+	fleet := newFleet(t, 1)
+	fleet[0].limits = rpc.Limits{Connections: 3}
+	startAll(t, fleet)
+	leaderOf(t, fleet)
+	d := fleet[0] // whose own uplink has the first of the three
+	eventually(t, "its own stream", func() bool { _, ok := d.uplink.Connected(); return ok })
+	for i := range 2 {
+		conn, err := tls.Dial("tcp", d.addr, d.badge.ca.issue(t, cluster.KindAgent, fmt.Sprint("guest", i)).config(rpc.ProtocolAgent))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Read(make([]byte, 1)); err != nil { // the server's SETTINGS: it was let in
+			t.Fatal(err)
+		}
+	}
+	if answer, err := knock(t, d.addr, d.badge.ca.issue(t, cluster.KindAgent, "late"), rpc.ProtocolAgent, []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")); len(answer) > 0 || isTimeout(err) {
+		t.Errorf("the fourth is answered %q, %v", answer, err)
+	}
+	logged(t, d, "too many connections")
+	goesOn(t, d)
 }
 
 // post makes a unary call by hand.
@@ -276,7 +341,7 @@ func post(t *testing.T, b *badge, addr, procedure, body string) (status int, ans
 	return res.StatusCode, string(out)
 }
 
-func TestBadMessages(t *testing.T) {
+func TestFault33BadMessages(t *testing.T) {
 	fleet := newFleet(t, 1)
 	startAll(t, fleet)
 	leaderOf(t, fleet)
@@ -338,7 +403,7 @@ func TestSnapshotInAnothersName(t *testing.T) {
 
 // Absurd figures reach the log, for only State judges; they are refused there,
 // counted, and the host hears why.
-func TestAbsurdSnapshot(t *testing.T) {
+func TestFault32AbsurdSnapshot(t *testing.T) {
 	fleet := newFleet(t, 1)
 	startAll(t, fleet)
 	d := fleet[0]

@@ -20,7 +20,7 @@ func FuzzCodec(f *testing.F) {
 	f.Add([]byte(`{"cluster":"c","secret":"AQIDBAUGBwgJCgsMDQ4PEA==","name":"hv9","role":"witness","csr":"MA==","addresses":["10.0.0.1"]}`))
 	f.Add([]byte(`{"index":7,"token":"t-00000001","csr":"MA==","addresses":[]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		codec := jsonCodec{strict: true}
+		codec := JSON{Strict: true}
 		var propose proposeRequest
 		if codec.Unmarshal(data, &propose) == nil {
 			if c, err := cluster.DecodeCommand(propose.Command); err == nil {
@@ -44,6 +44,10 @@ func FuzzCodec(f *testing.F) {
 		}
 		var signing signRequest
 		_ = codec.Unmarshal(data, &signing)
+		var renewal renewRequest
+		_ = codec.Unmarshal(data, &renewal)
+		var key caKeyRequest
+		_ = codec.Unmarshal(data, &key)
 	})
 }
 
@@ -52,13 +56,13 @@ func FuzzCodec(f *testing.F) {
 func TestCodecStrictness(t *testing.T) {
 	data := []byte(`{"index":4,"newer":true}`)
 	var out proposeResponse
-	if err := (jsonCodec{}).Unmarshal(data, &out); err != nil || out.Index != 4 {
+	if err := (JSON{}).Unmarshal(data, &out); err != nil || out.Index != 4 {
 		t.Errorf("client: %+v, %v", out, err)
 	}
-	if err := (jsonCodec{strict: true}).Unmarshal(data, &out); err == nil {
+	if err := (JSON{Strict: true}).Unmarshal(data, &out); err == nil {
 		t.Error("server: an unknown field was dropped in silence")
 	}
-	if err := (jsonCodec{}).Unmarshal([]byte(`{"index":4} {}`), &out); err == nil {
+	if err := (JSON{}).Unmarshal([]byte(`{"index":4} {}`), &out); err == nil {
 		t.Error("data behind the value was dropped in silence")
 	}
 }

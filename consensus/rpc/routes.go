@@ -17,6 +17,9 @@ func (s *Server) routes() http.Handler {
 	mux.Handle(procJoin, connect.NewUnaryHandlerSimple(procJoin, s.join, opts...))
 	mux.Handle(procSign, connect.NewUnaryHandlerSimple(procSign, s.sign, opts...))
 	mux.Handle(procCAKey, connect.NewUnaryHandlerSimple(procCAKey, s.caKey, opts...))
+	mux.Handle(procRenew, connect.NewUnaryHandlerSimple(procRenew, s.renew, opts...))
+	mux.Handle(procListDefinitions, connect.NewUnaryHandlerSimple(procListDefinitions, s.listDefinitions, opts...))
+	mux.Handle(procKeepDefinitions, connect.NewUnaryHandlerSimple(procKeepDefinitions, s.keepDefinitions, opts...))
 	mux.Handle(procPropose, connect.NewUnaryHandlerSimple(procPropose, s.propose, opts...))
 	mux.Handle(procReadIndex, connect.NewUnaryHandlerSimple(procReadIndex, s.readIndex, opts...))
 	mux.Handle(procAttach, withController(connect.NewBidiStreamHandler(procAttach, s.attach, opts...)))
@@ -37,7 +40,7 @@ func (s *Server) peer(ctx context.Context, _ *peerRequest) (*peerResponse, error
 		return nil, err
 	}
 	info := node.PeerInfo()
-	info.Admits = node.MaySpeakRaft(caller(ctx).MemberID)
+	info.Admits, info.Known = node.MaySpeakRaft(caller(ctx).MemberID), node.DiskOf(caller(ctx).MemberID)
 	return &peerResponse{info}, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/evenkeel/evenkeel/consensus"
+	"github.com/evenkeel/evenkeel/consensus/definitions"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
@@ -35,6 +36,9 @@ type Config struct {
 	JoinTLS   func(protocol string) *tls.Config
 	CA        func() ([]byte, error)
 	Authority Authority
+
+	// Definitions keeps how the hosts' VMs are defined; nil: this member does not.
+	Definitions *definitions.Store
 
 	Logger *slog.Logger
 	Limits Limits // zero values mean the defaults

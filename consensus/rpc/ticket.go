@@ -23,10 +23,11 @@ func (h *herald) news(node *consensus.Node, member string) *consensus.Ticket {
 }
 
 // take hands a leader's ticket to this process's own node. It must be of the
-// member at the other end of the stream, as TLS has proven it.
-func (u *Uplink) take(addr string, end *farEnd, t *consensus.Ticket) {
+// member at the other end of the stream, as TLS has proven it. Whose ticket is
+// refused is no leader of this member's: the stream is to end.
+func (u *Uplink) take(addr string, end *farEnd, t *consensus.Ticket) error {
 	if t == nil || u.cfg.Take == nil {
-		return
+		return nil
 	}
 	err := error(nil)
 	if is := end.member(); t.Leader != is {
@@ -37,6 +38,7 @@ func (u *Uplink) take(addr string, end *farEnd, t *consensus.Ticket) {
 	if err != nil {
 		u.log.Warn("a ticket was refused", "leader", addr, "err", err)
 	}
+	return err
 }
 
 // farEnd learns which member a call goes to.

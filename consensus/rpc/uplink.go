@@ -113,6 +113,7 @@ func (u *Uplink) Run(ctx context.Context) {
 	pause, told := minPause, false
 	for ctx.Err() == nil {
 		addr := u.route.target()
+		began := time.Now()
 		attached, err := u.stream(ctx, addr)
 		if ctx.Err() != nil {
 			return
@@ -120,7 +121,10 @@ func (u *Uplink) Run(ctx context.Context) {
 		u.route.failed(addr, err)
 		if attached {
 			u.log.Warn("the leader's stream ended", "leader", addr, "err", err)
-			pause, told = minPause, false
+			told = false
+			if time.Since(began) > maxPause { // else it would end again at once
+				pause = minPause
+			}
 		} else if pause == maxPause && !told {
 			u.log.Warn("no leader found yet", "tried", addr, "err", err)
 			told = true
@@ -154,10 +158,13 @@ func (u *Uplink) stream(ctx context.Context, addr string) (attached bool, err er
 				cancel(err)
 				return
 			}
+			if err := u.take(addr, &end, down.Ticket); err != nil {
+				cancel(err)
+				return
+			}
 			watchdog.Reset(viewSilence)
 			attached = true
 			u.attached(addr)
-			u.take(addr, &end, down.Ticket)
 			u.deliver(down.View)
 		}
 	})

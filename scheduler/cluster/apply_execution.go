@@ -1,6 +1,9 @@
 package cluster
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // moveFor finds the move a command is about and checks who speaks and in
 // which of the given states it is.
@@ -112,7 +115,10 @@ func (b Release) apply(s *State, _ Meta, c *Command) error {
 	if err := c.from(m.Source); err != nil {
 		return err
 	}
-	m.State, m.EndedAt, m.Why = MoveReleased, s.Now, clip(b.Text)
+	if len(b.Code) > maxCode || !printable(string(b.Code)) {
+		return refuse(CodeAbsurdFigure, "%s: release with code %.40q", m.ID, b.Code)
+	}
+	m.State, m.EndedAt, m.Why, m.WhyCode = MoveReleased, s.Now, clip(b.Text), b.Code
 	s.store(m)
 	return nil
 }
@@ -130,7 +136,16 @@ func (b Start) apply(s *State, _ Meta, c *Command) error {
 	if m.AbortAsked {
 		return refuse(CodeWrongState, "%s was cancelled: %s", m.ID, m.Why)
 	}
-	m.State, m.StartedAt = MoveRunning, s.Now
+	if m.Try {
+		return refuse(CodeTried, "%s is only tried: nothing may move", m.ID)
+	}
+	if err := b.Limit.check(m); err != nil {
+		return err
+	}
+	m.State, m.StartedAt, m.Limit = MoveRunning, s.Now, b.Limit
+	if b.Autostart {
+		m.Autostart = AutostartOwed
+	}
 	s.store(m)
 	s.disturb(m.Source, m.Target)
 	return nil
@@ -147,7 +162,7 @@ func (b Advance) apply(s *State, _ Meta, c *Command) error {
 		return err
 	}
 	p := b.Progress
-	if p.Total < 0 || p.Processed < 0 || p.Remaining < 0 || p.DirtyRate < 0 || p.Bandwidth < 0 || p.Iteration < 0 {
+	if p.Total < 0 || p.Processed < 0 || p.Remaining < 0 || p.DirtyRate < 0 || p.Bandwidth < 0 || p.Iteration < 0 || p.Throttle < 0 || p.Throttle > 100 {
 		return refuse(CodeAbsurdFigure, "%s: negative progress", m.ID)
 	}
 	m.Progress = p
@@ -175,7 +190,7 @@ func (b EndJob) apply(s *State, _ Meta, c *Command) error {
 	}
 	e := b.Evidence
 	e.At = s.Now
-	m.AtSource = &e
+	m.seeSource(e)
 	s.judge(m)
 	return nil
 }
@@ -199,14 +214,17 @@ func (b Testify) apply(s *State, _ Meta, c *Command) error {
 	e := b.Evidence
 	e.At = s.Now
 	if c.Actor.ID == m.Source {
-		m.AtSource = &e
+		m.seeSource(e)
 	} else {
 		m.AtTarget = &e
 		if b.Downtime > 0 && b.Downtime < 24*time.Hour {
 			m.Downtime = b.Downtime
 		}
-		if b.Bytes > 0 && b.Bytes < maxMemory {
-			m.Bytes = b.Bytes
+		if b.Bytes > 0 && b.Bytes < MaxMemory {
+			m.Bytes = b.Bytes + CopiedBytes(m.Copies) // the target's libvirt counts the memory alone
+		}
+		if b.Autostart && m.Autostart == AutostartOwed {
+			m.Autostart = AutostartKept
 		}
 	}
 	s.judge(m)
@@ -228,6 +246,9 @@ func (s *State) judge(m Move) {
 	outcome, why := Judge(m.AtSource, m.AtTarget)
 	switch {
 	case outcome == MoveDone || outcome == MoveFailed:
+		if outcome == MoveFailed && m.StoodPaused {
+			why = "resumed at the source, where it had been left paused; absent at the target"
+		}
 		if outcome == MoveFailed && m.AbortAsked {
 			outcome = MoveAborted
 		}
@@ -243,10 +264,12 @@ func (s *State) judge(m Move) {
 // both hosts' figures and the automatic freeze.
 func (s *State) end(m Move, outcome MoveState, why string) {
 	m.State, m.EndedAt, m.Why = outcome, s.Now, why
+	m.Autostart = m.Autostart.after(outcome)
 	if outcome == MoveDone {
 		p, _ := s.places.get(m.VM)
 		p.Hosts, p.Moved = []string{m.Target}, s.Now
 		s.places = s.places.set(m.VM, p)
+		s.settleReturn(m)
 	}
 	s.store(m)
 	s.disturb(m.Source, m.Target)
@@ -266,7 +289,7 @@ func (s *State) freezeAfterFailures() {
 			bad++
 		}
 	}
-	if bad >= s.Settings.FreezeAfter && (s.Frozen.Until != 0 || s.Frozen.Since == 0) {
+	if bad >= s.Settings.FreezeAfter && s.Frozen.permits() {
 		s.Frozen = Frozen{Since: s.Now, Cause: "too many moves failed or ended unknown; see `evenkeel history`"}
 	}
 }
@@ -369,6 +392,9 @@ func (b Verify) apply(s *State, _ Meta, _ *Command) error {
 	if m.VerifiedAt != 0 {
 		return refuse(CodeWrongState, "%s has been verified", m.ID)
 	}
+	if len(b.Code) > maxCode {
+		return refuse(CodeAbsurdFigure, "code of %d bytes", len(b.Code))
+	}
 	switch b.Verdict {
 	case VerdictBetter, VerdictSame, VerdictWorse, VerdictSuspect:
 	default:
@@ -376,8 +402,11 @@ func (b Verify) apply(s *State, _ Meta, _ *Command) error {
 	}
 	m.VerifiedAt, m.Measured, m.Verdict = s.Now, b.Measured, b.Verdict
 	if b.Text != "" {
-		m.Why = clip(b.Text)
+		m.Why, m.WhyCode = clip(b.Text), b.Code
 	}
 	s.store(m)
+	if m.Verdict == VerdictSuspect && m.Measured != nil && s.Frozen.permits() {
+		s.Frozen = Frozen{Since: s.Now, Cause: clip(fmt.Sprintf("VM %s shows no sign of life since %s; see `evenkeel explain %s`", m.VMName, m.ID, m.ID))}
+	}
 	return nil
 }

@@ -19,6 +19,9 @@ func (b Announce) apply(s *State, _ Meta, c *Command) error {
 		return err
 	}
 	old, known := s.members.get(m.ID)
+	if known && old.Disk != "" && m.Disk != old.Disk {
+		return refuse(CodeOtherDisk, "member %s announced itself from another state directory than before: a host that was installed anew does not go on as the one that it was; `evenkeel cluster add --replace %s`, and join with the new token", m.Name, m.Name)
+	}
 	if known && m.Incarnation == old.Incarnation && m.Address != old.Address && old.Address != "" {
 		return refuse(CodeStaleIncarnation, "member %s announced start %d at %s, and now the same start at %s: two machines use one id; give one of them a certificate of its own", m.Name, m.Incarnation, old.Address, m.Address)
 	}
@@ -35,8 +38,14 @@ func (b Announce) apply(s *State, _ Meta, c *Command) error {
 	if !known {
 		m.JoinedAt = s.Now
 	}
+	if m.Boot == "" {
+		m.Boot = old.Boot // it could not be read this time
+	}
 	s.members = s.members.set(m.ID, m)
 	s.hostOf(m, old)
+	if m.Role == RoleHypervisor && old.Boot != "" && m.Boot != old.Boot {
+		s.cordonRebooted(m)
+	}
 	return nil
 }
 
@@ -62,18 +71,24 @@ func (m Member) check() error {
 		return refuse(CodeAbsurdFigure, "member id %.40q is no UUID", m.ID)
 	case m.Name == "" || len(m.Name) > maxName || !printable(m.Name):
 		return refuse(CodeAbsurdFigure, "member %s: name is empty, longer than %d bytes or not printable", m.ID, maxName)
+	case m.Boot != "" && !validID(m.Boot):
+		return refuse(CodeAbsurdFigure, "member %s: boot %.40q is no UUID", m.Name, m.Boot)
+	case m.Disk != "" && !validID(m.Disk):
+		return refuse(CodeAbsurdFigure, "member %s: data directory %.40q is no UUID", m.Name, m.Disk)
 	case m.Role != RoleHypervisor && m.Role != RoleWitness:
 		return refuse(CodeAbsurdFigure, "member %s: role %.20q", m.Name, m.Role)
 	case m.Incarnation == 0 || m.Level == 0:
 		return refuse(CodeAbsurdFigure, "member %s: incarnation %d, feature level %d", m.Name, m.Incarnation, m.Level)
-	case m.Role == RoleHypervisor && (m.CPUs <= 0 || m.CPUs > maxCPUs || m.Memory <= 0 || m.Memory > maxMemory):
+	case m.Role == RoleHypervisor && (m.CPUs <= 0 || m.CPUs > maxCPUs || m.Memory <= 0 || m.Memory > MaxMemory):
 		return refuse(CodeAbsurdFigure, "member %s: %d milli-CPUs, %d bytes of memory", m.Name, m.CPUs, m.Memory)
+	case m.MigrationLink < 0 || m.MigrationLink > BytesPerSecond(MaxMemory):
+		return refuse(CodeAbsurdFigure, "member %s: a link of %d bytes/s", m.Name, m.MigrationLink)
 	case !m.Processor.sane():
 		return refuse(CodeAbsurdFigure, "member %s: processor %.60q of %d cores and %d MHz", m.Name, m.Processor.Model, m.Processor.Cores, m.Processor.MHz)
 	}
-	for _, text := range []string{m.Version, m.APIAddress, m.Address, m.Zone, m.MigrationAddress, m.MigrationPeerURI, m.MigrationURI} {
+	for _, text := range []string{m.Version, m.APIAddress, m.Address, m.Zone, m.MigrationAddress, m.MigrationPeerURI, m.MigrationURI, m.Hold} {
 		if len(text) > maxName || !printable(text) {
-			return refuse(CodeAbsurdFigure, "member %s: an address or version is longer than %d bytes or not printable", m.Name, maxName)
+			return refuse(CodeAbsurdFigure, "member %s: an address, a version or a hold is longer than %d bytes or not printable", m.Name, maxName)
 		}
 	}
 	return nil
@@ -151,9 +166,10 @@ func (s *State) take(given *Snapshot) error {
 	if snap.Inventory != nil {
 		s.place(host.ID, host.Inventory.VMs, snap.Inventory.VMs)
 		host.trend.regroup(host.Inventory.VMs, snap.Inventory.VMs, s.Now)
+		host.lives.regroup(host.Inventory.VMs, snap.Inventory.VMs)
 		host.Inventory = *snap.Inventory
 	}
-	host.accept(snap, s.Now, s.Settings)
+	host.accept(snap, s.Now, s)
 	s.hosts = s.hosts.set(host.ID, host)
 	return nil
 }
@@ -170,6 +186,23 @@ func (s *State) place(host string, before, after []VM) {
 			stays[vm.UUID] = struct{}{}
 		}
 	}
+	was := make(map[string]struct{}, len(before))
+	var came, went []string
+	for _, vm := range before {
+		if vm.Incoming {
+			continue
+		}
+		was[vm.UUID] = struct{}{}
+		if _, ok := stays[vm.UUID]; !ok {
+			went = append(went, vm.UUID)
+		}
+	}
+	for _, vm := range after {
+		if _, ok := was[vm.UUID]; !ok && !vm.Incoming {
+			came = append(came, vm.UUID)
+		}
+	}
+	s.sight(host, came, went)
 	for _, vm := range before {
 		if _, ok := stays[vm.UUID]; !ok {
 			s.displace(vm.UUID, host)

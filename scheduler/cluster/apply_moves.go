@@ -16,6 +16,9 @@ func (b Decide) apply(s *State, m Meta, c *Command) error {
 	if err := d.check(s); err != nil {
 		return err
 	}
+	if c.Actor.Kind == KindOperator && !b.byOperator() {
+		return refuse(CodeNotYours, "only a leader decides for itself; an operator's decision is triggered by %s", TriggerOperator)
+	}
 	d.At, d.LastAt, d.Term, d.LastIndex = s.Now, s.Now, m.Term, d.Index
 	if len(b.Orders) > 0 && d.Result != ResultMoved {
 		return refuse(CodeWrongState, "decision %s gives orders but says %q", d.ID, d.Result)
@@ -31,6 +34,12 @@ func (b Decide) apply(s *State, m Meta, c *Command) error {
 	return nil
 }
 
+// byOperator says whether the decision and its orders are an operator's.
+func (b Decide) byOperator() bool {
+	return b.Decision.Trigger == TriggerOperator &&
+		!slices.ContainsFunc(b.Orders, func(o Order) bool { return o.Trigger != TriggerOperator })
+}
+
 func (d *Decision) check(s *State) error {
 	switch {
 	case d.ID != s.NextDecisionID():
@@ -41,6 +50,11 @@ func (d *Decision) check(s *State) error {
 		return refuse(CodeTooMany, "decision %s: text of %d bytes", d.ID, len(d.Text))
 	case !slices.Contains([]Result{ResultMoved, ResultRecommended, ResultNothing}, d.Result):
 		return refuse(CodeAbsurdFigure, "decision %s: result %.20q", d.ID, d.Result)
+	}
+	for _, c := range slices.Concat(d.Proposed, d.Refused) {
+		if err := c.check(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -75,16 +89,29 @@ func (s *State) order(o Order, decision string, m Meta) error {
 	if err := s.checkEnds(o, vm); err != nil {
 		return err
 	}
+	if err := s.checkFit(o, vm); err != nil {
+		return err
+	}
+	if err := s.checkRules(o, vm); err != nil {
+		return err
+	}
 	if o.Trigger == TriggerAuto {
-		if err := s.checkAutomatic(o); err != nil {
+		if err := s.checkAutomatic(o, vm); err != nil {
 			return err
 		}
 	}
+	networks := s.networksOf(o)
 	s.LastMove++
-	s.store(Move{
+	move := Move{
 		Order: o, Seq: s.LastMove, State: MoveOrdered, Decision: decision, Index: m.Index,
-		VMName: vm.Name, MaxMemory: vm.MaxMemory, OrderedAt: s.Now,
-	})
+		VMName: vm.Name, MaxMemory: vm.MaxMemory, OrderedAt: s.Now, Copies: s.CopiesOf(o.VM, o.Source),
+		Networks: networks, Canary: len(networks) > 0 && s.Tests(s.Trials(), o.Source, o.Target, networks),
+	}
+	move.ArrivesPaused = !vm.Guarded(move.Copies) && s.Settings.ArrivePaused
+	if len(move.Copies) > 0 {
+		move.CopyStorage = s.Settings.CopyStorage
+	}
+	s.store(move)
 	s.forgetMoves()
 	return nil
 }
@@ -132,8 +159,8 @@ func (s *State) movable(o Order) (VM, error) {
 	case vm.Run != RunRunning:
 		return VM{}, refuse(CodeNotRunning, "VM %s is %s", vm.Name, vm.Run)
 	case vm.Migrating || vm.Incoming:
-		return VM{}, refuse(CodeMoveInFlight, "VM %s has a migration job that is not ours", vm.Name)
-	case vm.Lock != LockLockable && !s.Settings.AllowUnlocked:
+		return VM{}, refuse(CodeMoveInFlight, "%s", s.JobOf(vm))
+	case !vm.Guarded(s.CopiesOf(o.VM, o.Source)) && !s.Settings.MovesUnlocked():
 		return VM{}, refuse(CodeNoDiskLock, "VM %s: no disk lock keeps a second copy from running", vm.Name)
 	}
 	return vm, nil
@@ -151,6 +178,8 @@ func (s *State) checkEnds(o Order, vm VM) error {
 			return refuse(CodeUnknownHost, "%.40s is no hypervisor", id)
 		case !h.Fresh(s.Now):
 			return refuse(CodeStaleSnapshot, "host %s is silent", member.Name)
+		case member.Hold != "":
+			return refuse(CodeHeld, "host %s is held: %s", member.Name, member.Hold)
 		case member.MigrationPeerURI == "" || member.MigrationURI == "":
 			return refuse(CodeNoMigrationPath, "host %s announces no address for migrations", member.Name)
 		}
@@ -162,29 +191,77 @@ func (s *State) checkEnds(o Order, vm VM) error {
 			return refuse(CodeLimitCluster, "%d of %d moves in flight", inCluster, s.Settings.PerCluster)
 		}
 	}
+	if c, ok := s.Cordoned(o.Target); ok {
+		return refuse(CodeCordoned, "host %s was cordoned by %s", s.HostName(o.Target), c.By)
+	}
 	target, _ := s.hosts.get(o.Target)
 	last, _ := target.Last()
-	if need := s.MemoryUse(o.Target) + vm.MaxMemory + VMOverhead; need > last.Load.Memory {
-		return refuse(CodeNoHeadroom, "host %s: %v needed, %v there for VMs", s.HostName(o.Target), need, last.Load.Memory)
+	if r := s.Settings.Admit(s.Charge(o.Target).Plus(s.ChargeOf(o.Source, vm)), last.Load.Memory); r != nil {
+		return refuse(r.Code, "host %s: %s", s.HostName(o.Target), r.Text)
 	}
 	return nil
 }
 
-func (s *State) checkAutomatic(o Order) error {
+// checkRules holds an order against the rules that are for its VM.
+func (s *State) checkRules(o Order, vm VM) error {
+	ruling := s.RulingOf(vm.UUID, vm.Name)
+	for _, r := range []*Refusal{ruling.Stays(vm.UUID, o.Trigger != TriggerAuto), ruling.Forbids(vm.UUID, o.Target)} {
+		if r != nil {
+			return refuse(r.Code, "VM %s to %s: %s", vm.Name, s.HostName(o.Target), r.Text)
+		}
+	}
+	return nil
+}
+
+func (s *State) checkAutomatic(o Order, vm VM) error {
 	if s.Mode == ModeRecommend {
 		return refuse(CodeModeRecommend, "mode is recommend")
 	}
 	if held := s.Holding(); held != nil {
 		return held
 	}
-	if moved := s.movedAt(o.VM); moved != 0 && s.Now.Sub(moved) < s.Settings.Cooldown {
+	if o.Code == CodeUndo {
+		if err := s.checkUndo(o); err != nil {
+			return err
+		}
+	} else if moved := s.movedAt(o.VM); moved != 0 && s.Now.Sub(moved) < s.Settings.Cooldown {
 		return refuse(CodeCooldown, "VM %s moved %v ago, cooldown is %v", o.VM, s.Now.Sub(moved).Round(time.Second), s.Settings.Cooldown)
+	}
+	for _, r := range []*Refusal{s.PausedPart("", vm.UUID, vm.Name), s.PausedPart(o.Source, "", s.HostName(o.Source)), s.PausedPart(o.Target, "", s.HostName(o.Target))} {
+		if r != nil {
+			return r
+		}
+	}
+	if r := s.HushSoon(o.Predicted.Duration); r != nil {
+		return r
+	}
+	for _, r := range []*Refusal{s.VMSelected(vm.UUID, vm.Name), s.HostSelected(o.Source), s.HostSelected(o.Target)} {
+		if r != nil {
+			return r
+		}
+	}
+	for _, r := range []*Refusal{s.VMHush(vm.UUID, vm.Name), s.VMHushSoon(vm.UUID, vm.Name, o.Predicted.Duration)} {
+		if r != nil {
+			return r
+		}
+	}
+	if r := s.OwnMode(vm.UUID, vm.Name); r != nil {
+		return r
+	}
+	if r := s.Spent(vm.UUID, vm.Name, s.disruption(vm.UUID)); r != nil {
+		return r
+	}
+	if err := s.checkCanary(o); err != nil {
+		return err
 	}
 	if n := s.OrderedSince(s.Now.Add(-time.Hour)); n >= s.Settings.PerHour {
 		return refuse(CodeBudget, "%d of %d moves this hour", n, s.Settings.PerHour)
 	}
 	if n := s.OrderedSince(s.Now.Add(-24 * time.Hour)); n >= s.Settings.PerDay {
 		return refuse(CodeBudget, "%d of %d moves this day", n, s.Settings.PerDay)
+	}
+	if r := s.Failover().Spends(vm.MaxMemory, o.Source, o.Target); r != nil {
+		return r
 	}
 	if skew := s.Skew(); skew > MaxSkew || skew < -MaxSkew {
 		return refuse(CodeClockSkew, "the leader's clock is %v off the median of the hosts'", skew.Round(time.Millisecond))
@@ -204,6 +281,11 @@ func (s *State) movedAt(vm string) Time {
 		}
 		if m.VM == vm && m.State == MoveDone {
 			at = max(at, m.EndedAt)
+		}
+	}
+	for _, f := range s.Foreigns {
+		if f.VM == vm {
+			at = max(at, f.SeenAt)
 		}
 	}
 	return at

@@ -21,7 +21,17 @@ func (b SetMode) apply(s *State, _ Meta, c *Command) error {
 	default:
 		return refuse(CodeAbsurdFigure, "mode %.20q, must be off, recommend or auto", b.Mode)
 	}
-	s.Mode, s.ModeBy = b.Mode, c.Actor.who()
+	scope := Scope{}
+	if b.Scope != nil {
+		if b.Mode != ModeAuto {
+			return refuse(CodeAbsurdFigure, "mode %s is for all VMs and hosts; only auto can be for some", b.Mode)
+		}
+		if err := b.Scope.check(); err != nil {
+			return err
+		}
+		scope = *b.Scope
+	}
+	s.Mode, s.ModeBy, s.Scope = b.Mode, c.Actor.who(), scope
 	return nil
 }
 
@@ -31,13 +41,21 @@ func (b Pause) apply(s *State, _ Meta, c *Command) error {
 	if b.Until <= s.Now || b.Until.Sub(s.Now) > 366*24*time.Hour {
 		return refuse(CodeAbsurdFigure, "pause until %v, must lie ahead by at most a year", b.Until.Std())
 	}
-	s.Paused = Paused{Until: b.Until, Since: s.Now, By: c.Actor.who(), Text: clip(b.Text)}
+	paused := Paused{Until: b.Until, Since: s.Now, By: c.Actor.who(), Text: clip(b.Text)}
+	if b.Host != "" || b.VM != "" {
+		return s.pausePart(PartPause{b.Host, b.VM, paused})
+	}
+	s.Paused = paused
 	return nil
 }
 
 func (Resume) kind() string { return "resume" }
 
 func (b Resume) apply(s *State, _ Meta, _ *Command) error {
+	if b.Host != "" || b.VM != "" {
+		s.Pauses = s.without(b.Host, b.VM)
+		return nil
+	}
 	s.Paused, s.Frozen, s.ThawedAt = Paused{}, Frozen{}, s.Now
 	return nil
 }

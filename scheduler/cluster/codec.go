@@ -51,8 +51,17 @@ var bodies = func() map[string]reflect.Type {
 		AddToken{},
 		UseToken{},
 		RemoveMember{},
+		RevokeCertificate{},
 		TakeLock{},
 		GiveLock{},
+		SetCordon{},
+		LiftCordon{},
+		SetVMRule{},
+		SetRules{},
+		SetQuiet{},
+		ForeseeQuiet{},
+		Deliver{},
+		Describe{},
 	} {
 		m[b.kind()] = reflect.TypeOf(b)
 	}
@@ -69,7 +78,7 @@ func (c Command) Kind() string { return c.Body.kind() }
 // from the leader itself or from an operator.
 func (c Command) AgentMay() bool {
 	switch c.Body.(type) {
-	case Announce, Reserve, Veto, Claim, Release, Start, Advance, EndJob, Testify:
+	case Announce, Describe, Reserve, Veto, Claim, Release, Start, Advance, EndJob, Testify:
 		return true
 	}
 	return false
@@ -77,9 +86,11 @@ func (c Command) AgentMay() bool {
 
 // OperatorMay says whether an operator may send this command.
 func (c Command) OperatorMay() bool {
-	switch c.Body.(type) {
-	case Cancel, Resolve, SetMode, Pause, Resume, SetSettings, RaiseLevel, AddToken, RemoveMember, TakeLock, GiveLock:
+	switch b := c.Body.(type) {
+	case Cancel, Resolve, SetMode, Pause, Resume, SetSettings, RaiseLevel, AddToken, RemoveMember, TakeLock, GiveLock, SetCordon, LiftCordon, SetVMRule, SetRules, SetQuiet, RevokeCertificate:
 		return true
+	case Decide:
+		return b.byOperator()
 	}
 	l, ok := c.Body.(later)
 	return ok && l.operators()

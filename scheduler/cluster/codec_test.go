@@ -18,11 +18,20 @@ var update = flag.Bool("update", false, "write the golden files anew; then read 
 // samples is a command of each kind, every field filled.
 func samples() []Body {
 	set := DefaultSettings()
-	set.Bandwidth, set.AllowUnlocked = 1<<30, true
+	set.Bandwidth, set.AllowUnlocked, set.ArrivePaused = 1<<30, true, true
+	set.MaxDowntime, set.AutoConverge = 500*time.Millisecond, true
+	set.Definitions, set.Parallel = DefinitionsEverywhere, 4
+	set.AllowUnsafe, set.AutoUndo, set.PostCopy = true, true, true
+	set.Networks, set.MemoryRatio = NetworksStated, 1_500_000
 	order := Order{
 		ID: "m-1", VM: vmA, Source: hv1, Target: hv2, Trigger: TriggerAuto, Code: CodeRelieved, Reason: "steal", Term: 3, DecidedOn: 17,
 		Deadline: epoch + 30, StartWindow: 30 * time.Second, Budget: time.Minute,
-		Predicted: Effect{750_000, 0, 750_000, 667_000, 0, 10, 3 * time.Second, 40 * time.Millisecond, GiB},
+		Predicted: Effect{
+			750_000, 0, 750_000, 667_000, 0, 10, 3 * time.Second, 40 * time.Millisecond, GiB, 900, 850, 20, 19, LayerQEMU, 4000, 3900,
+			24 * time.Millisecond, time.Millisecond, 25 * time.Millisecond, 12 * time.Millisecond, 2 * time.Millisecond, 3 * time.Millisecond,
+			4 * GiB, 3 * GiB, GiB, 2 * GiB, vmB, 10_000, 20_000,
+		},
+		Try: true,
 	}
 	snapshot := Snapshot{Host: hv1, Incarnation: 1, Sequence: 2, Inventory: homes(hv1), Load: testLoad(epoch)}
 	snapshot.Load.Lost, snapshot.Load.BookError, snapshot.Load.Overhead = 4, 1000, 30
@@ -33,36 +42,39 @@ func samples() []Body {
 	snapshot.Details = &Details{Window: 10 * time.Second, Vitals: 15 * time.Second, Inventory: 1, VMs: []Detail{fullDetail()}}
 	snapshot.Inventory.VMs[0].Incoming, snapshot.Inventory.VMs[0].Migrating, snapshot.Inventory.VMs[0].Persistent = true, true, true
 	member := testHost(hv1)
+	member.Disk = "d0000000-0000-4000-8000-000000000001"
+	member.Boot = "b0000000-0000-4000-8000-000000000001"
 	member.Processor = &Processor{"Xeon", 1, 2100}
+	member.MigrationLink = 125_000_000
 	member.MigrationAddress, member.Lab, member.JoinedAt = "10.0.0.1", true, epoch
-	candidate := Candidate{vmA, hv1, hv3, CodeNoHeadroom, "too full", Effect{VMContentionBefore: 1}}
+	candidate := Candidate{vmA, hv1, hv3, CodeNoHeadroom, "too full", Effect{VMContentionBefore: 1}, "r-1", []ScoreTerm{{"worst", 1_500_000}}}
 	evidence := Evidence{PresenceRunning, true, epoch}
 	return []Body{
 		Announce{testCluster, member},
 		Snapshots{[]Snapshot{snapshot}},
 		Decide{Decision{
-			"d-1", epoch, 17, epoch, 3, witness, ModeAuto, "demand", TriggerAuto, ResultMoved, CodeCooldown, "why",
+			"d-1", epoch, 17, epoch, 9, 3, witness, ModeAuto, "demand", TriggerAuto, ResultMoved, CodeCooldown, "why",
 			[]Candidate{candidate},
 			[]Candidate{candidate},
 			[]CodeCount{{CodeNoHeadroom, 2}},
 			[]string{"m-1"},
-			5, epoch, 18,
+			5, epoch, 18, &Asked{"ann", vmA, hv3}, "m-0",
 		}, []Order{order}},
 		Reserve{"m-1"},
 		Veto{"m-1", CodeTargetBusy, "busy"},
 		Claim{"m-1", 1},
-		Release{"m-1", "too late"},
-		Start{"m-1"},
-		Advance{"m-1", Progress{GiB, MiB, GiB - MiB, 5, 6, 2}},
+		Release{"m-1", "too late", CodeJobActive},
+		Start{Move: "m-1", Autostart: true, Limit: Limit{1 << 30, LimitSource}},
+		Advance{"m-1", Progress{GiB, MiB, GiB - MiB, 5, 6, 2, 20}},
 		EndJob{"m-1", "reset", true, evidence},
-		Testify{"m-1", evidence, 41 * time.Millisecond, GiB},
+		Testify{"m-1", evidence, 41 * time.Millisecond, GiB, true},
 		Expire{"m-1"},
 		Cancel{"m-1", "no"},
 		Resolve{"m-1", hv2, "seen"},
-		Verify{"m-1", &Effect{VMContentionAfter: 3}, VerdictBetter, "helped"},
-		SetMode{ModeAuto, "go"},
-		Pause{epoch + 60, "lunch"},
-		Resume{"back"},
+		Verify{"m-1", &Effect{VMContentionAfter: 3}, VerdictBetter, "helped", CodeDisturbed},
+		SetMode{ModeAuto, "go", nil},
+		Pause{epoch + 60, "lunch", "", ""},
+		Resume{"back", "", ""},
 		Freeze{"silence", epoch + 60},
 		SetSettings{set, "tuned"},
 		RaiseLevel{2},
@@ -71,6 +83,28 @@ func samples() []Body {
 		RemoveMember{hv2, true, "scrapped"},
 		TakeLock{"l-1", "hv1", epoch + 60, "upgrade"},
 		GiveLock{"l-1", "done"},
+		RevokeCertificate{hv2, "bob", epoch + 60, "laptop in the train"},
+		SetCordon{hv2, true, "new board"},
+		LiftCordon{hv2, true, "back"},
+		Pause{epoch + 60, "lunch", hv2, ""},
+		Pause{epoch + 60, "lunch", "", vmA},
+		Resume{"back", hv2, ""},
+		Resume{"back", "", vmA},
+		SetMode{ModeAuto, "go", &Scope{[]string{"web-*"}, []string{"hv1", "hv2"}}},
+		SetQuiet{[]string{"mon-fri 22:00-06:00 Europe/Berlin"}, "backups"},
+		ForeseeQuiet{vmA, epoch, epoch + 60},
+		SetVMRule{vmA, ModeRecommend, 2, 500 * time.Millisecond, []string{"daily 01:00-02:00 UTC"}, "licence server"},
+		SetRules{
+			[]RuleChange{
+				{"r-1", RuleSpec{Name: "web", Kind: RulePin, Should: true, VMs: []string{"web-*", vmA}, Hosts: []string{"hv1", "zone=a"}, Text: "licences"}},
+				{"", RuleSpec{Name: "etl", Kind: RuleDemand, VMs: []string{"etl"}, Demand: 2500, Bound: BoundAtLeast}},
+				{"", RuleSpec{Name: "night", Kind: RuleClass, VMs: []string{"batch-?"}, Class: ClassBatch}},
+			},
+			[]string{"r-2"},
+			"rules.yaml",
+		},
+		Deliver{[]Delivery{{"pager", 41, epoch}}},
+		Describe{1, 7, fullOffer(), []*Need{fullNeed()}, []Needy{{vmA, 0}}, []string{vmB}, nil, nil},
 	}
 }
 
@@ -235,8 +269,8 @@ func TestDecodeStateRefuses(t *testing.T) {
 
 // The powers of agents and operators, kind by kind.
 func TestWhoMaySendWhat(t *testing.T) {
-	agents := "announce reserve veto claim release start advance end-job testify"
-	operators := "cancel resolve set-mode pause resume set-settings raise-level add-token remove-member take-lock give-lock"
+	agents := "announce describe reserve veto claim release start advance end-job testify"
+	operators := "cancel resolve set-mode pause resume set-settings raise-level add-token remove-member take-lock give-lock set-cordon lift-cordon set-vm-rule set-rules set-quiet revoke-certificate"
 	for _, body := range samples() {
 		c := Command{Body: body}
 		if got, want := c.AgentMay(), has(strings.Fields(agents), c.Kind()); got != want {

@@ -74,11 +74,16 @@ type (
 	Release struct {
 		Move string `json:"move"`
 		Text string `json:"text"`
+		Code Code   `json:"code,omitempty"` // what stood against it, if that has one
 	}
 
 	// Start says that the source is about to call libvirt.
 	Start struct {
 		Move string `json:"move"`
+		// Autostart says that the VM is started with the source, which libvirt's
+		// migration does not take along.
+		Autostart bool  `json:"autostart,omitempty"`
+		Limit     Limit `json:"limit,omitzero"` // of its stream
 	}
 
 	// Advance reports a running job's progress.
@@ -102,6 +107,8 @@ type (
 		Evidence Evidence      `json:"evidence"`
 		Downtime time.Duration `json:"downtime,omitempty"` // from the target's completed job
 		Bytes    Bytes         `json:"bytes,omitempty"`
+		// Autostart says that the target has set it, as the source had it.
+		Autostart bool `json:"autostart,omitempty"`
 	}
 
 	// Expire ends what waited too long: an order that was not claimed by its
@@ -130,23 +137,30 @@ type (
 		Measured *Effect `json:"measured"`
 		Verdict  Verdict `json:"verdict"`
 		Text     string  `json:"text,omitempty"`
+		Code     Code    `json:"code,omitempty"` // DISTURBED: other moves are in the figures
 	}
 
 	// SetMode is the operator's choice of what evenkeel may do.
 	SetMode struct {
-		Mode Mode   `json:"mode"`
-		Text string `json:"text,omitempty"`
+		Mode  Mode   `json:"mode"`
+		Text  string `json:"text,omitempty"`
+		Scope *Scope `json:"scope,omitempty"` // whom auto is for; nil: all
 	}
 
-	// Pause stops automation until a time.
+	// Pause stops automation until a time: all of it, or what it does to one
+	// host or VM.
 	Pause struct {
 		Until Time   `json:"until"`
 		Text  string `json:"text,omitempty"`
+		Host  string `json:"host,omitempty"` // member id
+		VM    string `json:"vm,omitempty"`
 	}
 
-	// Resume lifts a pause and a freeze.
+	// Resume lifts a pause and a freeze, or the pause of one host or VM.
 	Resume struct {
 		Text string `json:"text,omitempty"`
+		Host string `json:"host,omitempty"` // member id
+		VM   string `json:"vm,omitempty"`
 	}
 
 	// Freeze is evenkeel's own brake; it never overwrites the operator's mode.

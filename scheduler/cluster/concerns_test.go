@@ -82,6 +82,6 @@ func TestConcernsByCause(t *testing.T) {
 
 func refusedAt(s State, host string) tree[string, Host] {
 	h, _ := s.hosts.get(host)
-	h.Refused = &Refusal{CodeStaleBase, "no"}
+	h.Refused = &Refusal{Code: CodeStaleBase, Text: "no"}
 	return s.hosts.set(host, h)
 }

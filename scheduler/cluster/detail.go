@@ -145,6 +145,38 @@ func (h Host) Detail(slot uint32) (d Detail, vitals time.Duration, ok bool) {
 	return d, h.Details.Vitals, ok
 }
 
+// ResidentOf is the memory that the VM in a slot holds, 0 if that is not known.
+func (h Host) ResidentOf(slot uint32) Bytes {
+	d, _, ok := h.Detail(slot)
+	if !ok || d.Memory == nil {
+		return 0
+	}
+	return d.Memory.Resident
+}
+
+// QuotaOf is how many CPUs its own quota leaves the VM in a slot, 0 without one or
+// if that is not known.
+func (h Host) QuotaOf(slot uint32) MilliCPU {
+	d, _, _ := h.Detail(slot)
+	return d.Quota
+}
+
+// Resident is the memory that all VMs of the host hold; 0 if it is not known of
+// all of them, or if there are none.
+func (h Host) Resident() (sum Bytes) {
+	for _, vm := range h.Inventory.VMs {
+		if vm.Incoming {
+			continue // it lives elsewhere
+		}
+		held := h.ResidentOf(vm.Slot)
+		if held == 0 {
+			return 0
+		}
+		sum += held
+	}
+	return sum
+}
+
 const maxTask = 16 // TASK_COMM_LEN
 
 func (ds *Details) check(host string) error {
@@ -242,11 +274,11 @@ const maxCount = 1 << 53
 
 func (m *Memory) sane() bool {
 	for _, b := range []Bytes{m.Resident, m.Swapped, m.Balloon} {
-		if b < 0 || b > maxMemory {
+		if b < 0 || b > MaxMemory {
 			return false
 		}
 	}
-	if d := m.DirtyRate; d != nil && (*d < 0 || *d > BytesPerSecond(maxMemory)) {
+	if d := m.DirtyRate; d != nil && (*d < 0 || *d > BytesPerSecond(MaxMemory)) {
 		return false
 	}
 	return m.MajorFaults <= maxCount

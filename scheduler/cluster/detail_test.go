@@ -79,13 +79,13 @@ func detailsOf(vms ...Detail) *Details {
 // Details are kept until the host sends newer ones, and are believed only of
 // the VMs that they were measured on.
 func TestDetailsOutliveBeats(t *testing.T) {
-	h := Host{ID: hv1, Inventory: Inventory{Revision: 1}}
+	h, s := Host{ID: hv1, Inventory: Inventory{Revision: 1}}, New(testCluster)
 	for i := range 3 {
 		snap := Snapshot{Host: hv1, Sequence: uint64(i + 1), Load: testLoad(epoch)}
 		if i == 1 {
 			snap.Details = detailsOf(fullDetail())
 		}
-		h.accept(&snap, epoch.Add(time.Duration(i)*time.Second), DefaultSettings())
+		h.accept(&snap, epoch.Add(time.Duration(i)*time.Second), &s)
 		if _, window, ok := h.Detail(49); ok != (i > 0) || ok && window != 10*time.Second {
 			t.Errorf("beat %d: details %v over %v", i+1, ok, window)
 		}

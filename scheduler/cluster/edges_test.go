@@ -225,7 +225,7 @@ func (w *world) failed(vm string) {
 	w.must(byLeader, w.decide(o))
 	w.must(byHost(hv3), Reserve{o.ID})
 	w.must(byHost(hv1), Claim{o.ID, 1})
-	w.must(byHost(hv1), Start{o.ID})
+	w.must(byHost(hv1), Start{Move: o.ID})
 	w.must(byHost(hv1), EndJob{Move: o.ID, Evidence: runs})
 	w.must(byHost(hv3), Testify{Move: o.ID, Evidence: gone})
 	w.is(o.ID, MoveFailed)
@@ -247,7 +247,7 @@ func TestUnknownOutcomesFreeze(t *testing.T) {
 func TestArrivingMemoryCountsOnce(t *testing.T) {
 	w := newWorld(t)
 	w.running()
-	if got, want := w.s.MemoryUse(hv2), GiB+VMOverhead; got != want {
+	if got, want := w.s.Charge(hv2).Most, GiB+VMOverhead; got != want {
 		t.Errorf("before the target has seen it: %v, want %v", got, want)
 	}
 	snap := w.snapshot(hv2)
@@ -256,7 +256,7 @@ func TestArrivingMemoryCountsOnce(t *testing.T) {
 	snap.Inventory = &Inventory{Revision: 2, VMs: []VM{arriving}}
 	snap.Load.Inventory = 2
 	w.must(byLeader, Snapshots{[]Snapshot{snap}})
-	if got, want := w.s.MemoryUse(hv2), GiB+VMOverhead; got != want {
+	if got, want := w.s.Charge(hv2).Most, GiB+VMOverhead; got != want {
 		t.Errorf("once the target has seen it: %v, want %v", got, want)
 	}
 	if p, _ := w.s.Place(vmA); len(p.Hosts) != 1 || p.Hosts[0] != hv1 {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"reflect"
 	"testing"
 	"time"
 )
@@ -18,8 +19,8 @@ func TestEdges(t *testing.T) {
 	}{
 		{func(id string) Body { return Reserve{id} }, states[:1], []string{"target"}, nil},
 		{func(id string) Body { return Veto{id, CodeRelieved, "no"} }, states[:1], []string{"source", "target"}, map[string]MoveState{"source": MoveVetoed, "target": MoveVetoed}},
-		{func(id string) Body { return Release{id, "not now"} }, states[1:2], []string{"source"}, map[string]MoveState{"source": MoveReleased}},
-		{func(id string) Body { return Start{id} }, states[1:2], []string{"source"}, map[string]MoveState{"source": MoveRunning}},
+		{func(id string) Body { return Release{id, "not now", ""} }, states[1:2], []string{"source"}, map[string]MoveState{"source": MoveReleased}},
+		{func(id string) Body { return Start{Move: id} }, states[1:2], []string{"source"}, map[string]MoveState{"source": MoveRunning}},
 		{func(id string) Body { return Advance{id, Progress{Total: GiB, Processed: MiB}} }, states[2:3], []string{"source"}, nil},
 		{func(id string) Body { return EndJob{Move: id, Evidence: paused} }, states[2:4], []string{"source"}, nil},
 		{func(id string) Body { return Resolve{id, hv1, "seen"} }, states[3:4], []string{"operator"}, map[string]MoveState{"operator": MoveFailed}},
@@ -42,7 +43,7 @@ func TestEdges(t *testing.T) {
 					if r := RefusalOf(err); r == nil || r.Code != CodeNotYours && r.Code != CodeWrongState {
 						t.Errorf("%s in state %s by %s: %v, want it refused", body.kind(), state, name, err)
 					}
-					if old, _ := before.Move(id); m != old {
+					if old, _ := before.Move(id); !reflect.DeepEqual(m, old) {
 						t.Errorf("%s in state %s by %s was refused, but changed the move", body.kind(), state, name)
 					}
 				case err != nil:
@@ -180,6 +181,25 @@ func TestUnknownAndBack(t *testing.T) {
 	}
 }
 
+// An unknown outcome waits for a person, and takes nobody's turn meanwhile: its
+// ends are taken only while its job may still run.
+func TestUnknownTakesNobodysTurn(t *testing.T) {
+	w := newWorld(t) // one move at a time, in the cluster and at each host
+	id := w.running()
+	w.wait(time.Minute + 2*w.s.Settings.EvidenceWithin + 1)
+	w.must(byLeader, Expire{id})
+	w.is(id, MoveUnknown)
+	w.beat()
+	w.refuses(CodeQuarantined, byLeader, w.decide(w.orderOf(vmA, hv1, hv3, TriggerOperator)))
+	w.refuses(CodeLimitHost, byLeader, w.decide(w.orderOf(vmB, hv1, hv3, TriggerOperator)))
+	w.must(byHost(hv1), EndJob{Move: id, Evidence: paused})
+	w.is(id, MoveUnknown)
+	w.must(byLeader, w.decide(w.orderOf(vmB, hv1, hv3, TriggerOperator)))
+	if onHost, inCluster := w.s.InFlight(hv1); onHost != 1 || inCluster != 1 {
+		t.Errorf("%d moves in flight at hv1, %d in all", onHost, inCluster)
+	}
+}
+
 func TestSilentSourceIsUnknown(t *testing.T) {
 	w := newWorld(t)
 	id := w.running()
@@ -232,8 +252,8 @@ func TestCancel(t *testing.T) {
 	id = w.claimed()
 	w.must(byOperator, Cancel{id, ""})
 	w.is(id, MoveClaimed)
-	w.refuses(CodeWrongState, byHost(hv1), Start{id})
-	w.must(byHost(hv1), Release{id, "cancelled"})
+	w.refuses(CodeWrongState, byHost(hv1), Start{Move: id})
+	w.must(byHost(hv1), Release{id, "cancelled", ""})
 	w.is(id, MoveReleased)
 
 	w = newWorld(t)
@@ -320,7 +340,7 @@ func TestFreezeAfterFailures(t *testing.T) {
 	w.wait(2 * time.Hour)
 	w.beat()
 	w.refuses(CodeFrozen, byLeader, w.decide(w.orderOf(vmA, hv1, hv2, TriggerAuto))) // only an operator thaws
-	w.must(byOperator, Resume{"looked at it"})
+	w.must(byOperator, Resume{Text: "looked at it"})
 	fail() // those before the thaw no longer count
 	if w.s.Frozen.Since != 0 {
 		t.Error("frozen by failures that an operator has seen")

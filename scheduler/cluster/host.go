@@ -19,6 +19,7 @@ type Host struct {
 	DetailsSeq uint64 `json:"details_seq,omitempty"`
 
 	trend trend // see Minutes
+	lives lives // see LifeFloor
 
 	// Excess accumulates while the host suffers above the enter threshold; see
 	// [Settings.excess]. It is what "sustained" means, it survives a change of
@@ -70,7 +71,7 @@ func (h Host) Settled() bool {
 }
 
 // accept appends a snapshot and lets the excess grow or vanish.
-func (h *Host) accept(snap *Snapshot, now Time, set Settings) {
+func (h *Host) accept(snap *Snapshot, now Time, s *State) {
 	dt := snap.Load.NextIn
 	if last, ok := h.Last(); ok {
 		dt = min(max(now.Sub(last.At), 0), MaxSilence)
@@ -84,17 +85,18 @@ func (h *Host) accept(snap *Snapshot, now Time, set Settings) {
 	h.Beats = append(beats, Beat{At: now, Load: snap.Load})
 	if snap.Details != nil {
 		h.Details, h.DetailsAt, h.DetailsSeq = snap.Details, now, snap.Sequence
+		h.lives.add(now, snap.Details)
 	}
 	h.Seq = snap.Sequence
 	h.trend.add(now, &snap.Load, dt)
-	h.accumulate(now, dt, set)
+	h.accumulate(now, dt, s)
 }
 
 // accumulate judges the newest beat. One that still carries a disturbance
 // adds nothing, but forgets nothing either.
-func (h *Host) accumulate(now Time, dt time.Duration, set Settings) {
+func (h *Host) accumulate(now Time, dt time.Duration, s *State) {
 	load := h.Beats[len(h.Beats)-1].Load
-	pain := load.Pain()
+	pain, set := s.painOf(h.Inventory, load), &s.Settings
 	switch {
 	case load.Source == SourceNone || pain < set.Exit:
 		h.Excess, h.ExcessSince = 0, 0

@@ -11,9 +11,10 @@ import (
 func lived(t *testing.T) State {
 	w := newWorld(t)
 	w.done()
-	w.must(byOperator, Pause{w.s.Now.Add(60e9), "lunch"})
-	w.must(byOperator, Resume{"back"})
+	w.must(byOperator, Pause{Until: w.s.Now.Add(60e9), Text: "lunch"})
+	w.must(byOperator, Resume{Text: "back"})
 	w.refuses(CodeUnknownMove, byOperator, Cancel{"m-99", "no such move"})
+	w.must(byOperator, SetRules{Set: []RuleChange{{RuleSpec: RuleSpec{Name: "db-spread", Kind: RuleAntiAffinity, VMs: []string{"db-*", vmA}}}}, Text: "replicas"})
 	w.must(byLeader, Freeze{"silence", w.s.Now.Add(60e9)})
 	return w.s
 }

@@ -26,11 +26,12 @@ type Member struct {
 	ID          string `json:"id"`
 	Name        string `json:"name"`
 	Role        Role   `json:"role"`
-	Incarnation uint64 `json:"incarnation"` // fsynced counter of the daemon's starts
-	Level       uint32 `json:"level"`       // highest feature level that its binary knows
-	Version     string `json:"version"`     // the binary's version, for people
-	APIAddress  string `json:"api_address"` // host:port, 7470
-	Address     string `json:"address"`     // host:port of Raft and agents' streams, 7471
+	Incarnation uint64 `json:"incarnation"`    // fsynced counter of the daemon's starts
+	Disk        string `json:"disk,omitempty"` // UUID of its data directory; another one is a host that was installed anew
+	Level       uint32 `json:"level"`          // highest feature level that its binary knows
+	Version     string `json:"version"`        // the binary's version, for people
+	APIAddress  string `json:"api_address"`    // host:port, 7470
+	Address     string `json:"address"`        // host:port of Raft and agents' streams, 7471
 	// Zone is what fails together: a room, a rack, a power feed. Voters are
 	// spread over zones. "" is a zone of its own.
 	Zone string `json:"zone,omitempty"`
@@ -42,7 +43,12 @@ type Member struct {
 	MigrationAddress string     `json:"migration_address,omitempty"`
 	MigrationPeerURI string     `json:"migration_peer_uri,omitempty"` // the libvirt URI that other hosts' libvirtds dial
 	MigrationURI     string     `json:"migration_uri,omitempty"`      // where the memory goes
-	Lab              bool       `json:"lab,omitempty"`                // a test fleet: `mode auto` asks for nothing
+	// MigrationLink is the speed of the network device that has the migration
+	// address, as negotiated when the daemon started; 0: the kernel does not say.
+	MigrationLink BytesPerSecond `json:"migration_link,omitempty"`
+	Lab           bool           `json:"lab,omitempty"`  // a test fleet: `mode auto` asks for nothing
+	Hold          string         `json:"hold,omitempty"` // why it neither gives nor takes VMs: its hold file
+	Boot          string         `json:"boot,omitempty"` // the id that its kernel drew when it was booted; "": not known
 
 	JoinedAt Time `json:"joined_at"`
 }

@@ -35,6 +35,16 @@ func (s MoveState) Live() bool {
 	return s == MoveOrdered || s == MoveClaimed || s == MoveRunning || s == MoveUnknown
 }
 
+// Occupies says whether a migration of this move may run at its ends, now or
+// soon: until its source has said that its job is over.
+func (m Move) Occupies() bool { return m.State.Live() && (m.State != MoveUnknown || m.JobEndedAt == 0) }
+
+// Verifiable says whether a move that is done may still be verified: figures of
+// much later say nothing about it.
+func (m Move) Verifiable(set Settings, now Time) bool {
+	return now.Sub(m.EndedAt) <= 10*set.Settle+time.Hour
+}
+
 // Verdict is what the measurement after a move said.
 type Verdict string
 
@@ -71,6 +81,8 @@ type Order struct {
 	StartWindow time.Duration `json:"start_window"` // the source starts within this after it first saw the order, on its CLOCK_BOOTTIME
 	Budget      time.Duration `json:"budget"`       // a migration that runs longer is aborted
 	Predicted   Effect        `json:"predicted"`
+	// Try does all that a move takes but the migration itself.
+	Try bool `json:"try,omitempty"`
 }
 
 // Effect is what a move does, predicted or measured: the same figures.
@@ -84,6 +96,40 @@ type Effect struct {
 	Duration               time.Duration `json:"duration,omitempty"`
 	Downtime               time.Duration `json:"downtime,omitempty"`
 	Bytes                  Bytes         `json:"bytes,omitempty"`
+
+	// VMRunFloor is the least that the VM ran in any minute of the hour before,
+	// 0 if that is not known; VMRunAfter is what it ran after the move.
+	VMRunFloor MilliCPU `json:"vm_run_floor,omitempty"`
+	VMRunAfter MilliCPU `json:"vm_run_after,omitempty"`
+	// The same of its disks' requests per second, and of what it received: the
+	// least in any window of the last half hour to hour, and after the move.
+	VMRequestsFloor int64          `json:"vm_requests_floor,omitempty"`
+	VMRequestsAfter int64          `json:"vm_requests_after,omitempty"`
+	VMRequestsLayer BlockLayer     `json:"vm_requests_layer,omitempty"` // where both were counted
+	VMReceivedFloor BytesPerSecond `json:"vm_received_floor,omitempty"`
+	VMReceivedAfter BytesPerSecond `json:"vm_received_after,omitempty"`
+
+	// The 99th percentile of run-queue latency: the VM's, and the longest of any
+	// VM of the source and of the target; 0 not known.
+	VMP99Before     time.Duration `json:"vm_p99_before,omitempty"`
+	VMP99After      time.Duration `json:"vm_p99_after,omitempty"`
+	SourceP99Before time.Duration `json:"source_p99_before,omitempty"`
+	SourceP99After  time.Duration `json:"source_p99_after,omitempty"`
+	TargetP99Before time.Duration `json:"target_p99_before,omitempty"`
+	TargetP99After  time.Duration `json:"target_p99_after,omitempty"`
+
+	// The memory that the VMs of both ends hold; 0 if it is not known of all of
+	// them, or if there are none.
+	SourceMemoryBefore Bytes `json:"source_memory_before,omitempty"`
+	SourceMemoryAfter  Bytes `json:"source_memory_after,omitempty"`
+	TargetMemoryBefore Bytes `json:"target_memory_before,omitempty"`
+	TargetMemoryAfter  Bytes `json:"target_memory_after,omitempty"`
+
+	// Bystander is the VM of the target that was predicted to bear most of the
+	// move, "" if there was none.
+	Bystander                 string `json:"bystander,omitempty"`
+	BystanderContentionBefore Ratio  `json:"bystander_contention_before,omitempty"`
+	BystanderContentionAfter  Ratio  `json:"bystander_contention_after,omitempty"`
 }
 
 // Move is an order and what became of it.
@@ -95,6 +141,17 @@ type Move struct {
 	MaxMemory Bytes     `json:"max_memory"` // charged to the target while live
 	Decision  string    `json:"decision"`
 	Index     uint64    `json:"index"` // of the entry that ordered it
+	// ArrivesPaused says that the target resumes the VM when it is proven that
+	// the source is without it, see [Move.Arrived].
+	ArrivesPaused bool `json:"arrives_paused,omitempty"`
+	// Copies are the disks that are copied along; CopyStorage is the policy by
+	// which, "" if there are none.
+	Copies      []DiskCopy  `json:"copies,omitempty"`
+	CopyStorage CopyStorage `json:"copy_storage,omitempty"`
+	// Networks are those that both ends must have, see [Need.Networks]; Canary
+	// says that the move is the first between its ends over one of them.
+	Networks []string `json:"networks,omitempty"`
+	Canary   bool     `json:"canary,omitempty"`
 
 	OrderedAt  Time `json:"ordered_at"`
 	ReservedAt Time `json:"reserved_at,omitempty"` // the target agreed
@@ -105,11 +162,14 @@ type Move struct {
 	VerifiedAt Time `json:"verified_at,omitempty"`
 
 	Incarnation uint64        `json:"incarnation,omitempty"` // of the source's daemon that claimed it
+	Limit       Limit         `json:"limit,omitzero"`        // of its migration's stream
 	Progress    Progress      `json:"progress,omitzero"`
 	AbortAsked  bool          `json:"abort_asked,omitempty"`
 	Report      string        `json:"report,omitempty"` // what libvirt said at the source, "" if it said success
 	AtSource    *Evidence     `json:"at_source,omitempty"`
+	StoodPaused bool          `json:"stood_paused,omitempty"` // at the source, after its job had ended
 	AtTarget    *Evidence     `json:"at_target,omitempty"`
+	Autostart   Autostart     `json:"autostart,omitempty"`
 	Downtime    time.Duration `json:"downtime,omitempty"` // measured; 0 not known
 	Bytes       Bytes         `json:"bytes,omitempty"`
 	Measured    *Effect       `json:"measured,omitempty"` // nil until the settle time
@@ -127,6 +187,7 @@ type Progress struct {
 	DirtyRate BytesPerSecond `json:"dirty_rate"`
 	Bandwidth BytesPerSecond `json:"bandwidth"`
 	Iteration int64          `json:"iteration"`
+	Throttle  int64          `json:"throttle,omitempty"` // percent by which auto-converge slows the vCPUs
 }
 
 // Presence is what one host sees of a VM.

@@ -152,6 +152,9 @@ func TestDecisionRefusals(t *testing.T) {
 	}{
 		"not the next id":   {CodeStalePlan, func(d *Decide) { d.Decision.ID = "d-2" }},
 		"too many refused":  {CodeTooMany, func(d *Decide) { d.Decision.Refused = make([]Candidate, 2*MaxCandidates+1) }},
+		"score too long":    {CodeTooMany, func(d *Decide) { d.Decision.Proposed = []Candidate{{Score: make([]ScoreTerm, 17)}} }},
+		"term too long":     {CodeTooMany, func(d *Decide) { d.Decision.Refused = []Candidate{{Score: []ScoreTerm{{strings.Repeat("x", 65), 1}}}} }},
+		"rule too long":     {CodeTooMany, func(d *Decide) { d.Decision.Refused = []Candidate{{Rule: strings.Repeat("r", 33)}} }},
 		"too many counts":   {CodeTooMany, func(d *Decide) { d.Decision.Counts = make([]CodeCount, 65) }},
 		"text too long":     {CodeTooMany, func(d *Decide) { d.Decision.Text = strings.Repeat("x", maxText+1) }},
 		"no result":         {CodeAbsurdFigure, func(d *Decide) { d.Decision.Result = "" }},

@@ -44,13 +44,33 @@ func (b RemoveMember) apply(s *State, _ Meta, c *Command) error {
 
 // leavesNothing says what would be left behind with a host.
 func (s *State) leavesNothing(m Member) error {
-	if live, _ := s.InFlight(m.ID); live > 0 {
-		return refuse(CodeMoveInFlight, "%s is an end of %d moves in flight; wait for them, or say --force", m.Name, live)
+	for live := range s.Live() {
+		if live.Source == m.ID || live.Target == m.ID {
+			return refuse(CodeMoveInFlight, "%s is an end of %s, which is %s; wait for it, or say --force", m.Name, live.ID, live.State)
+		}
 	}
 	if h, _ := s.hosts.get(m.ID); len(h.Inventory.VMs) > 0 {
 		return refuse(CodeHasVMs, "%s has %d VMs, such as %s; move them away, or say --force to stop looking after them", m.Name, len(h.Inventory.VMs), h.Inventory.VMs[0].Name)
 	}
 	return nil
+}
+
+// Lose keeps the ids of members as revoked that a recovery went on without:
+// together they may still be a majority of the cluster as it was, so nobody
+// speaks to them until their hosts join anew. What is known of those hosts and
+// their VMs stays until then.
+func (s State) Lose(ids []string, why string) State {
+	removals := make([]Removal, 0, len(s.Removals)+len(ids))
+	removals = append(removals, s.Removals...)
+	for _, id := range ids {
+		if s.admits(id) != nil {
+			continue
+		}
+		m, _ := s.members.get(id) // one that never announced itself has no name
+		removals = append(removals, Removal{ID: id, Name: m.Name, At: s.Now, By: "cluster recover", Text: clip(why)})
+	}
+	s.Removals = removals
+	return s
 }
 
 // expel forgets a member and what it reported, and keeps its id as revoked.
@@ -60,14 +80,28 @@ func (s *State) expel(m Member, by, text string) {
 		s.hosts = s.hosts.without(m.ID)
 	}
 	s.members = s.members.without(m.ID)
+	if d, ok := s.descriptions.get(m.ID); ok {
+		s.undescribe(d)
+		s.descriptions = s.descriptions.without(m.ID)
+	}
+	s.uncordon(m.ID)
+	if s.admits(m.ID) != nil {
+		return // it was lost before
+	}
 	removals := make([]Removal, 0, len(s.Removals)+1)
 	s.Removals = append(append(removals, s.Removals...), Removal{m.ID, m.Name, s.Now, by, text})
 }
 
-// Revoked says whether a member was removed: nobody speaks to it any more.
-func (s State) Revoked(member string) bool {
+// Revoked says whether an id is refused: a member was removed, or an operator's
+// certificate revoked. Nobody speaks to it any more.
+func (s State) Revoked(id string) bool {
 	for _, r := range s.Removals {
-		if r.ID == member {
+		if r.ID == id {
+			return true
+		}
+	}
+	for _, r := range s.Revocations {
+		if r.ID == id {
 			return true
 		}
 	}
@@ -78,7 +112,7 @@ func (s State) Revoked(member string) bool {
 func (s State) admits(member string) error {
 	for _, r := range s.Removals {
 		if r.ID == member {
-			return refuse(CodeRevoked, "member %s (%s) was removed by %s; let the host join anew with `evenkeel cluster add %s`", r.ID, r.Name, r.By, r.Name)
+			return refuse(CodeRevoked, "member %s (%s) was removed by %s; let the host join anew with `evenkeel cluster add %s --replace`", r.ID, r.Name, r.By, r.Name)
 		}
 	}
 	return nil

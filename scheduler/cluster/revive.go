@@ -30,6 +30,11 @@ func (s State) Revive(why string) State {
 	s.LastMove += ReviveMoves
 	s.Term += ReviveTerms // so that nobody takes it for the State that was saved
 	s.Tokens, s.Lock = nil, Lock{}
+	// One member alone has a seat now, so the others may come with empty disks.
+	for id, m := range s.members.all() {
+		m.Disk = ""
+		s.members = s.members.set(id, m)
+	}
 	s.Frozen = Frozen{Since: max(s.Now, 1), Cause: clip(why + "; look at `evenkeel history`, then `evenkeel resume`")}
 	return s
 }

@@ -33,3 +33,35 @@ func TestRevive(t *testing.T) {
 		}
 	}
 }
+
+// Who a recovery goes on without speaks for nobody, is revoked once, and keeps
+// name and VMs until its host joins anew.
+func TestLose(t *testing.T) {
+	w := newWorld(t)
+	before := w.s
+	w.s = w.s.Lose([]string{hv1, newcomer}, "the rest is lost").Lose([]string{hv1}, "again")
+	if len(w.s.Removals) != 2 || !w.s.Revoked(hv1) || !w.s.Revoked(newcomer) || w.s.Revoked(hv2) || before.Revoked(hv1) {
+		t.Fatalf("removals %+v, before %+v", w.s.Removals, before.Removals)
+	}
+	w.refuses(CodeRevoked, byHost(hv1), Announce{testCluster, testHost(hv1)})
+	if p, ok := w.s.Place(vmA); !ok || len(p.Hosts) != 1 {
+		t.Errorf("its VM is at %v", p.Hosts)
+	}
+	token := testToken(1, "hv1")
+	token.Replace = true
+	w.must(byOperator, AddToken{Token: token})
+	const anew = "00000008-0000-4000-8000-000000000000"
+	w.must(byLeader, UseToken{token.ID, anew})
+	if _, known := w.s.Member(hv1); known || len(w.s.Removals) != 2 {
+		t.Errorf("after it joined anew: known %v, removals %+v", known, w.s.Removals)
+	}
+	m := testHost(anew)
+	m.Name = "hv1"
+	w.must(byHost(anew), Announce{testCluster, m})
+	// One that was never to come back is removed as ever.
+	w.s = w.s.Lose([]string{hv3}, "lost as well")
+	w.must(byOperator, RemoveMember{Member: hv3})
+	if back := w.reread(); !back.Revoked(hv3) || len(back.Removals) != 3 {
+		t.Errorf("removals %+v", back.Removals)
+	}
+}

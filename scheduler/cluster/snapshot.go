@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"sort"
 	"time"
@@ -198,7 +199,7 @@ const (
 	MaxSlot       = 1 << 16
 	MaxVCPUs      = 4096
 	maxCPUs       = MilliCPU(1 << 14 * 1000)
-	maxMemory     = Bytes(1) << 50
+	MaxMemory     = Bytes(1) << 50 // of a host or VM
 	maxWindow     = 10 * time.Minute
 	maxName       = 256
 )
@@ -252,7 +253,7 @@ func (vm VM) check() error {
 		return refuse(CodeAbsurdFigure, "name is empty, longer than %d bytes or not UTF-8", maxName)
 	case vm.VCPUs < 0 || vm.VCPUs > MaxVCPUs:
 		return refuse(CodeAbsurdFigure, "%d vCPUs", vm.VCPUs)
-	case vm.MaxMemory < 0 || vm.MaxMemory > maxMemory:
+	case vm.MaxMemory < 0 || vm.MaxMemory > MaxMemory:
 		return refuse(CodeAbsurdFigure, "memory of %d bytes", vm.MaxMemory)
 	case !slices.Contains([]RunState{RunRunning, RunPaused, RunOther}, vm.Run):
 		return refuse(CodeAbsurdFigure, "run state %.20q", vm.Run)
@@ -276,7 +277,7 @@ func (l *Load) check(host string) error {
 		return refuse(CodeAbsurdFigure, "host %s: %d milli-CPUs", host, l.CPUs)
 	case l.Use < 0 || l.Use > maxCPUs || l.Overhead < 0 || l.Overhead > maxCPUs || l.Interrupts < 0 || l.Interrupts > maxCPUs || l.Cost < 0 || l.Cost > maxCPUs:
 		return refuse(CodeAbsurdFigure, "host %s: use %d, overhead %d milli-CPUs", host, l.Use, l.Overhead)
-	case l.Memory < 0 || l.Memory > maxMemory:
+	case l.Memory < 0 || l.Memory > MaxMemory:
 		return refuse(CodeAbsurdFigure, "host %s: memory of %d bytes", host, l.Memory)
 	case !share(l.Steal) || !share(l.StealMax) || l.BookError < 0:
 		return refuse(CodeAbsurdFigure, "host %s: steal %d, worst %d, book error %d ppm", host, l.Steal, l.StealMax, l.BookError)
@@ -291,12 +292,20 @@ func (l *Load) check(host string) error {
 		if i > 0 && v.Slot <= l.VMs[i-1].Slot || v.Slot >= MaxSlot {
 			return refuse(CodeAbsurdFigure, "host %s: slot %d is repeated, out of order or too large", host, v.Slot)
 		}
-		if !v.sane() {
-			return refuse(CodeAbsurdFigure, "host %s: slot %d: run %d, wait %d, demand %d milli-CPUs, steal %d, contention %d ppm",
-				host, v.Slot, v.Run, v.Wait, v.Demand, v.Steal, v.Contention)
+		if what := v.Absurd(); what != "" {
+			return refuse(CodeAbsurdFigure, "host %s: slot %d: %s", host, v.Slot, what)
 		}
 	}
 	return nil
+}
+
+// Absurd names what cannot be true, or "". A snapshot with such figures is
+// refused whole.
+func (v VMLoad) Absurd() string {
+	if v.sane() {
+		return ""
+	}
+	return fmt.Sprintf("run %d, wait %d, demand %d milli-CPUs, steal %d, contention %d ppm", v.Run, v.Wait, v.Demand, v.Steal, v.Contention)
 }
 
 func (v VMLoad) sane() bool {

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestSnapshotRefusals spoils one figure at a time: the snapshot is refused
+// TestFault32Snapshots spoils one figure at a time: the snapshot is refused
 // with its code, its host remembers why, and the others of the batch are taken.
-func TestSnapshotRefusals(t *testing.T) {
+func TestFault32Snapshots(t *testing.T) {
 	for name, c := range map[string]struct {
 		code  Code
 		spoil func(s *Snapshot)
@@ -210,6 +210,32 @@ func TestRaiseLevel(t *testing.T) {
 	after, err := w.s.Apply(Meta{w.index, 1}, c)
 	if !errors.Is(err, ErrFeatureLevel) || string(encoded(t, after)) != string(before) {
 		t.Errorf("a command of a higher level: %v, and the State must stay as it is", err)
+	}
+}
+
+// An order that crossed a change of leader is made anew under the same ID, and
+// taken then, once.
+func TestLateCommandIsTakenWhenMadeAnew(t *testing.T) {
+	w := newWorld(t)
+	try := func(term uint64, body Body) error {
+		w.index++
+		next, err := w.s.Apply(Meta{w.index, term}, Command{Level: 1, ID: "mine", Actor: byLeader, At: w.s.Now, Body: body})
+		w.s = next
+		return err
+	}
+	late := w.decide(w.orderOf(vmA, hv1, hv2, TriggerOperator))
+	if r := RefusalOf(try(w.term+1, late)); r == nil || r.Code != CodeStaleTerm {
+		t.Fatalf("an order of the last term: %v", r)
+	}
+	w.term++
+	anew := w.decide(w.orderOf(vmA, hv1, hv2, TriggerOperator))
+	for range 2 {
+		if err := try(w.term, anew); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := w.s.moves.len(); n != 1 {
+		t.Errorf("%d moves were ordered", n)
 	}
 }
 

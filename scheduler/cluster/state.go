@@ -19,6 +19,10 @@ type State struct {
 	decisions tree[uint64, Decision]
 	recent    tree[string, receipt] // command ID → what became of it
 	receipts  tree[uint64, string]  // index → command ID, the order in which recent forgets
+
+	descriptions tree[string, Description] // by host
+	offers       tree[string, interned[Offer]]
+	needs        tree[string, interned[Need]]
 }
 
 // header is the part of a State that is small enough to copy whole.
@@ -30,6 +34,7 @@ type header struct {
 	Now      Time     `json:"now"`
 	Mode     Mode     `json:"mode"`
 	ModeBy   string   `json:"mode_by,omitempty"`
+	Scope    Scope    `json:"scope,omitzero"`
 	Settings Settings `json:"settings"`
 	Paused   Paused   `json:"paused,omitzero"`
 	Frozen   Frozen   `json:"frozen,omitzero"`
@@ -38,13 +43,29 @@ type header struct {
 	TermSince    Time   `json:"term_since"`
 	LastMove     uint64 `json:"last_move"`
 	LastDecision uint64 `json:"last_decision"`
+	LastRule     uint64 `json:"last_rule,omitempty"`
 	// ThawedAt is when an operator last resumed: failures before it, and hosts
 	// that were silent then, do not freeze again.
 	ThawedAt Time `json:"thawed_at,omitempty"`
 
 	Tokens   []Token   `json:"tokens,omitempty"`   // oldest first
 	Removals []Removal `json:"removals,omitempty"` // oldest first
-	Lock     Lock      `json:"lock,omitzero"`
+	// Revocations are operators' certificates that are refused, oldest first.
+	Revocations []Revocation `json:"revocations,omitempty"`
+	Lock        Lock         `json:"lock,omitzero"`
+
+	Deliveries []Delivery `json:"deliveries,omitempty"`
+
+	Cordons []Cordon `json:"cordons,omitempty"` // sorted by host
+	Returns []Return `json:"returns,omitempty"` // see Returning
+
+	VMRules []VMRule    `json:"vm_rules,omitempty"` // sorted by VM
+	Rules   []Rule      `json:"rules,omitempty"`    // oldest first
+	Pauses  []PartPause `json:"pauses,omitempty"`   // see PartPauses
+	Quiet   Quiet       `json:"quiet,omitzero"`
+
+	Foreigns  []Foreign  `json:"foreigns,omitempty"`  // oldest first
+	Sightings []Sighting `json:"sightings,omitempty"` // oldest first
 
 	Accepted uint64 `json:"accepted"` // snapshots
 	Rejected uint64 `json:"rejected"` // snapshots refused
@@ -69,6 +90,9 @@ type Frozen struct {
 
 // holds says whether a freeze is in force.
 func (f Frozen) holds(now Time) bool { return f.Since != 0 && (f.Until == 0 || f.Until > now) }
+
+// permits says whether a freeze that only an operator lifts may take its place.
+func (f Frozen) permits() bool { return f.Until != 0 || f.Since == 0 }
 
 // Place says which hosts report a VM. More than one without a live move is an
 // alarm: the VM is not touched.
@@ -130,11 +154,15 @@ func (s *State) advance(m Meta, at Time) {
 	}
 }
 
+// remember keeps what became of a command under its ID, so that it is done
+// once. What was refused because it came a moment late is forgotten: whoever
+// sent it plans anew and asks again under the same ID.
 func (s *State) remember(m Meta, id string, err error) {
-	if id == "" {
+	r := RefusalOf(err)
+	if id == "" || r != nil && r.Code.Late() {
 		return
 	}
-	s.recent = s.recent.set(id, receipt{m.Index, RefusalOf(err)})
+	s.recent = s.recent.set(id, receipt{m.Index, r})
 	s.receipts = s.receipts.set(m.Index, id)
 	if s.receipts.len() > maxReceipts {
 		i, old, _ := s.receipts.first()
@@ -144,6 +172,9 @@ func (s *State) remember(m Meta, id string, err error) {
 
 // Members yields the members in the order of their ids.
 func (s State) Members() iter.Seq2[string, Member] { return s.members.all() }
+
+// MemberCount is how many members there are.
+func (s State) MemberCount() int { return s.members.len() }
 
 // Member finds a member by its id.
 func (s State) Member(id string) (Member, bool) { return s.members.get(id) }
@@ -244,43 +275,37 @@ func (s State) Size() (members, vms, moves, decisions int) {
 func (s State) Holding() *Refusal {
 	switch {
 	case s.Mode == ModeOff:
-		return &Refusal{CodeModeOff, "mode is off"}
+		return &Refusal{Code: CodeModeOff, Text: "mode is off"}
 	case s.Paused.Until > s.Now:
-		return &Refusal{CodePaused, fmt.Sprintf("paused by %s until %s", s.Paused.By, s.Paused.Until.Std().Format(time.RFC3339))}
+		return &Refusal{Code: CodePaused, Text: fmt.Sprintf("paused by %s until %s", s.Paused.By, s.Paused.Until.Std().Format(time.RFC3339))}
+	}
+	if r := s.Hush(); r != nil {
+		return r
+	}
+	return s.Braked()
+}
+
+// Braked says why nothing may be begun now that a leader begins by itself, not
+// even what operators asked for, or nil: a freeze, a new leader's warm-up.
+func (s State) Braked() *Refusal {
+	switch {
 	case s.Frozen.holds(s.Now):
-		return &Refusal{CodeFrozen, "frozen: " + s.Frozen.Cause}
+		return &Refusal{Code: CodeFrozen, Text: "frozen: " + s.Frozen.Cause}
 	case s.Now.Sub(s.TermSince) < s.Settings.WarmUp:
-		return &Refusal{CodeWarmUp, fmt.Sprintf("term %d is young: a new leader watches for %v first", s.Term, s.Settings.WarmUp)}
+		return &Refusal{Code: CodeWarmUp, Text: fmt.Sprintf("term %d is young: a new leader watches for %v first", s.Term, s.Settings.WarmUp)}
 	}
 	return nil
 }
 
-// MemoryUse is what a host's memory is charged with: each VM's maximum and
-// its overhead, and the VMs that live moves bring.
-func (s State) MemoryUse(host string) Bytes {
-	h, _ := s.hosts.get(host)
-	var use Bytes
-	here := make(map[string]struct{}, len(h.Inventory.VMs))
-	for _, vm := range h.Inventory.VMs {
-		here[vm.UUID] = struct{}{}
-		use += vm.MaxMemory + VMOverhead
-	}
-	for m := range s.Live() {
-		if _, counted := here[m.VM]; m.Target == host && !counted {
-			use += m.MaxMemory + VMOverhead
-		}
-	}
-	return use
-}
-
-// VMOverhead is what QEMU needs beside a VM's own memory.
-const VMOverhead = 256 * MiB
-
-// InFlight counts the live moves that touch a host, and all of them.
+// InFlight counts the moves that touch a host, and all of them, as the limits
+// do. An unknown outcome waits for a person and holds back nobody else; its ends
+// stay taken as long as its job may still run.
 func (s State) InFlight(host string) (onHost, inCluster int) {
 	for m := range s.Live() {
-		inCluster++
-		if m.Source == host || m.Target == host {
+		if m.State != MoveUnknown {
+			inCluster++
+		}
+		if m.Occupies() && (m.Source == host || m.Target == host) {
 			onHost++
 		}
 	}

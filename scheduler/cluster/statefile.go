@@ -20,6 +20,8 @@ type stateFile struct {
 	Moves     []Move     `json:"moves"`
 	Decisions []Decision `json:"decisions"`
 	Receipts  []recentID `json:"receipts"`
+
+	Described *describedFile `json:"described,omitempty"`
 }
 
 type recentID struct {
@@ -32,7 +34,7 @@ const maxPlaces = MaxMembers * MaxVMsPerHost
 
 // Encode writes the State; equal States have equal bytes.
 func (s State) Encode(w io.Writer) error {
-	f := stateFile{Header: s.header}
+	f := stateFile{Header: s.header, Described: s.describedFile()}
 	for _, m := range s.members.all() {
 		f.Members = append(f.Members, m)
 	}
@@ -88,6 +90,9 @@ func DecodeState(in io.Reader) (State, error) {
 		return State{}, fmt.Errorf("decode state: feature level %d: %w", f.Header.Level, ErrFeatureLevel)
 	}
 	s := f.state()
+	if err := s.redescribe(f.Described); err != nil {
+		return State{}, fmt.Errorf("decode state: %w", err)
+	}
 	for range r.count(maxPlaces, 17, "places") {
 		vm, p := r.place()
 		s.places = s.places.set(vm, p)
@@ -160,13 +165,14 @@ type hostRecord struct {
 	DisturbedAt Time          `json:"disturbed_at,omitempty"`
 	Refused     *Refusal      `json:"refused,omitempty"`
 	RefusedAt   Time          `json:"refused_at,omitempty"`
+	Lives       *livesFile    `json:"lives,omitempty"`
 }
 
 // host writes the host's own record as JSON, then inventory, details, beats
 // and minutes.
 func (w *writer) host(h Host) error {
 	data, err := json.Marshal(hostRecord{
-		h.ID, h.Seq, h.DetailsAt, h.DetailsSeq, h.Excess, h.ExcessSince, h.DisturbedAt, h.Refused, h.RefusedAt,
+		h.ID, h.Seq, h.DetailsAt, h.DetailsSeq, h.Excess, h.ExcessSince, h.DisturbedAt, h.Refused, h.RefusedAt, h.lives.file(),
 	})
 	if err != nil {
 		return err
@@ -218,6 +224,11 @@ func (r *reader) host() (h Host) {
 	h = Host{
 		ID: own.ID, Seq: own.Seq, DetailsAt: own.DetailsAt, DetailsSeq: own.DetailsSeq, Excess: own.Excess, ExcessSince: own.ExcessSince,
 		DisturbedAt: own.DisturbedAt, Refused: own.Refused, RefusedAt: own.RefusedAt,
+	}
+	var err error
+	if h.lives, err = own.Lives.lives(); err != nil {
+		r.fail("host %s: %v", own.ID, err)
+		return h
 	}
 	h.Inventory = r.vmList()
 	switch has := r.byte(); has {

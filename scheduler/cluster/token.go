@@ -1,6 +1,10 @@
 package cluster
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // Token lets one host join, once. The State keeps the SHA-256 of its secret
 // only.
@@ -82,13 +86,19 @@ func (s *State) checkToken(t Token) error {
 		return refuse(CodeAbsurdFigure, "token %s: it must be valid for some time, and for %v at most", t.ID, maxTokenLife)
 	case taken && !t.Replace:
 		return refuse(CodeDuplicateName, "the name %s belongs to member %s; if that host lost its disk, say --replace", t.Name, twin.ID)
-	case !taken && t.Replace:
-		return refuse(CodeUnknownHost, "there is no member %s to replace", t.Name)
+	case !taken && t.Replace && !s.hadMember(t.Name):
+		return refuse(CodeUnknownHost, "there is no member %s to replace, and there was none", t.Name)
 	}
 	if _, known := s.Token(t.ID); known {
 		return refuse(CodeDuplicateName, "token %s exists", t.ID)
 	}
 	return nil
+}
+
+// hadMember says whether a member of that name was removed: who replaces it may
+// have asked before, and lost the answer.
+func (s *State) hadMember(name string) bool {
+	return slices.ContainsFunc(s.Removals, func(r Removal) bool { return r.Name == name })
 }
 
 func isHash(text string) bool {
@@ -161,4 +171,14 @@ func (b UseToken) apply(s *State, _ Meta, c *Command) error {
 	}
 	s.Tokens = tokens
 	return nil
+}
+
+// WithoutHash is the token for those who may not know its hash: as much of that
+// stays as makes its ID, so that commands about the token apply as before.
+func (t Token) WithoutHash() Token {
+	kept := strings.TrimPrefix(t.ID, "t-")
+	if len(kept) < len(t.Hash) {
+		t.Hash = kept + strings.Repeat("0", len(t.Hash)-len(kept))
+	}
+	return t
 }

@@ -93,6 +93,13 @@ func TestReplacedHost(t *testing.T) {
 		t.Error("the old id still counts")
 	}
 	w.refuses(CodeRevoked, byHost(hv1), Announce{testCluster, testHost(hv1)})
+	// It was never seen again: the operator asks once more, in the same words.
+	again := testToken(2, "hv1")
+	again.Replace = true
+	w.must(byOperator, AddToken{Token: again})
+	typo := testToken(3, "hv11")
+	typo.Replace = true
+	w.refuses(CodeUnknownHost, byOperator, AddToken{Token: typo})
 	m := testHost(newcomer)
 	m.Name = "hv1"
 	w.must(byHost(newcomer), Announce{testCluster, m})

@@ -18,17 +18,83 @@ type View struct {
 	Settings Settings `json:"settings"`
 	Held     *Refusal `json:"held,omitempty"` // why no automatic move may start now
 
-	Announced uint64   `json:"announced"`         // incarnation of the host's committed announcement, 0 if none
-	Sequence  uint64   `json:"sequence"`          // newest committed snapshot of the host
-	Inventory uint64   `json:"inventory"`         // revision of its committed inventory
-	Refused   *Refusal `json:"refused,omitempty"` // why its last refused snapshot was refused
+	Announced uint64   `json:"announced"`           // incarnation of the host's committed announcement, 0 if none
+	Hold      string   `json:"hold,omitempty"`      // the hold in that announcement
+	Sequence  uint64   `json:"sequence"`            // newest committed snapshot of the host
+	Inventory uint64   `json:"inventory"`           // revision of its committed inventory
+	Refused   *Refusal `json:"refused,omitempty"`   // why its last refused snapshot was refused
+	Described uint64   `json:"described,omitempty"` // revision of its committed description, 0 if it is an earlier start's
 
 	// Candidates are VMs of the host that the planner has just weighed for a
 	// move, at most MaxViewCandidates: worth a closer look at what moving them costs.
 	Candidates []string `json:"candidates,omitempty"`
 
+	// Unstart are the VMs whose definitions here are to be started with the host
+	// no more: a move took that along, see [State.Unstart].
+	Unstart []string `json:"unstart,omitempty"`
+
+	// CopyEnds are the ends of moves that copied disks from or to here.
+	CopyEnds []CopyEnd `json:"copy_ends,omitempty"`
+
 	Moves []Move   `json:"moves"` // live ones that the host is an end of
 	Peers []Member `json:"peers"` // the other ends of those moves
+	// Checks are what the ends of those moves have said of the VM and of
+	// themselves, as far as they have; in the order of the moves.
+	Checks []Check `json:"checks,omitempty"`
+}
+
+// Check is what a move's VM needs and what its two ends offer.
+type Check struct {
+	Move     string `json:"move"`
+	Need     *Need  `json:"need,omitempty"`
+	AtSource *Offer `json:"at_source,omitempty"`
+	AtTarget *Offer `json:"at_target,omitempty"`
+	// Resident is the VM's memory that is in use at the source, swapped out or
+	// not; 0: not known.
+	Resident Bytes `json:"resident,omitempty"`
+}
+
+// checksOf gathers the checks of moves that are still to begin.
+func (s State) checksOf(member string, moves []Move) (out []Check) {
+	for _, m := range moves {
+		if m.State != MoveOrdered && m.State != MoveClaimed {
+			continue
+		}
+		c := Check{Move: m.ID}
+		if d, ok := s.descriptions.get(m.Source); ok {
+			c.AtSource, c.Need = d.offer, d.Need(m.VM)
+		}
+		if d, ok := s.descriptions.get(m.Target); ok {
+			c.AtTarget = d.offer
+		}
+		c.Resident = s.resident(m)
+		out = append(out, c)
+	}
+	return out
+}
+
+// resident is what a move's VM has in use, as its source said last.
+func (s State) resident(m Move) Bytes {
+	h, _ := s.hosts.get(m.Source)
+	i := slices.IndexFunc(h.Inventory.VMs, func(v VM) bool { return v.UUID == m.VM })
+	if i < 0 {
+		return 0
+	}
+	d, _, ok := h.Detail(h.Inventory.VMs[i].Slot)
+	if !ok || d.Memory == nil {
+		return 0
+	}
+	return d.Memory.Resident + d.Memory.Swapped
+}
+
+// Check finds what is known of a move's VM and ends.
+func (v View) Check(move string) Check {
+	for _, c := range v.Checks {
+		if c.Move == move {
+			return c
+		}
+	}
+	return Check{}
 }
 
 // MaxViewCandidates bounds what a host is asked to look at more closely.
@@ -58,12 +124,17 @@ func (s State) ViewFor(member string) View {
 		Mode: s.Mode, Settings: s.Settings, Held: s.Holding(), Candidates: s.candidates(member),
 	}
 	if m, ok := s.members.get(member); ok {
-		v.Announced = m.Incarnation
+		v.Announced, v.Hold = m.Incarnation, m.Hold
 	}
 	if h, ok := s.hosts.get(member); ok {
 		v.Sequence, v.Inventory, v.Refused = h.Seq, h.Inventory.Revision, h.Refused
 	}
+	if d, ok := s.descriptions.get(member); ok && d.Incarnation == v.Announced {
+		v.Described = d.Revision
+	}
+	v.Unstart, v.CopyEnds = s.Unstart(member), s.copyEnds(member)
 	v.Moves, v.Peers = s.movesOf(member)
+	v.Checks = s.checksOf(member, v.Moves)
 	return v
 }
 
@@ -76,12 +147,12 @@ func (s State) Concerns(old State, member string) bool {
 	if s.Cluster != old.Cluster || s.Term != old.Term || s.Level != old.Level || s.Mode != old.Mode || s.Settings != old.Settings {
 		return true
 	}
-	return s.holdDiffers(old) || s.candidatesDiffer(old, member) || s.recordDiffers(old, member) || s.movesDiffer(old, member)
+	return s.holdDiffers(old) || s.candidatesDiffer(old, member) || s.recordDiffers(old, member) || s.unstartDiffers(old, member) || s.movesDiffer(old, member)
 }
 
 // holdDiffers compares what [State.Holding] is made of.
 func (s State) holdDiffers(old State) bool {
-	if s.Paused == old.Paused && s.Frozen == old.Frozen && s.TermSince == old.TermSince && s.holds() == old.holds() {
+	if s.Quiet.Until == old.Quiet.Until && s.Quiet.By == old.Quiet.By && s.Quiet.Text == old.Quiet.Text && s.Paused == old.Paused && s.Frozen == old.Frozen && s.TermSince == old.TermSince && s.holds() == old.holds() {
 		return false
 	}
 	a, b := s.Holding(), old.Holding()
@@ -89,8 +160,8 @@ func (s State) holdDiffers(old State) bool {
 }
 
 // holds says which of the causes that pass with time are in force.
-func (s State) holds() [3]bool {
-	return [3]bool{s.Paused.Until > s.Now, s.Frozen.holds(s.Now), s.Now.Sub(s.TermSince) < s.Settings.WarmUp}
+func (s State) holds() [4]bool {
+	return [4]bool{s.Hush() != nil, s.Paused.Until > s.Now, s.Frozen.holds(s.Now), s.Now.Sub(s.TermSince) < s.Settings.WarmUp}
 }
 
 func (s State) candidatesDiffer(old State, member string) bool {

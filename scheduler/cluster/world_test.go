@@ -172,7 +172,7 @@ func (w *world) claimed() string {
 func (w *world) running() string {
 	w.t.Helper()
 	id := w.claimed()
-	w.must(byHost(hv1), Start{id})
+	w.must(byHost(hv1), Start{Move: id})
 	return id
 }
 

@@ -176,7 +176,7 @@ func TestStateRefuses(t *testing.T) {
 	story(t, "decision's id taken by an operator's", cluster.ModeAuto, func(t *testing.T, f *fleet, r *rebalancer.Rebalancer) {
 		f.before = func(_ context.Context, c cluster.Command) error {
 			f.before = nil
-			f.must(operator, cluster.Decide{Decision: cluster.Decision{ID: f.s.NextDecisionID(), Result: cluster.ResultNothing, Code: cluster.CodePaused}})
+			f.must(operator, cluster.Decide{Decision: cluster.Decision{ID: f.s.NextDecisionID(), Trigger: cluster.TriggerOperator, Result: cluster.ResultNothing, Code: cluster.CodePaused}})
 			return nil
 		}
 		f.play(r, 2*time.Second, nil)
@@ -315,6 +315,7 @@ func TestVerdicts(t *testing.T) {
 			want := m.Predicted // what was before stays
 			want.VMContentionAfter, want.TargetContentionAfter = c.after, c.after
 			want.SourceContentionAfter = cluster.Whole - cluster.Whole/3 // three VMs are left
+			want.VMRunAfter = 1000
 			want.Duration, want.Downtime, want.Bytes = 3*time.Second, 40*time.Millisecond, cluster.GiB
 			if *m.Measured != want {
 				t.Errorf("measured %+v, want %+v", *m.Measured, want)
@@ -419,7 +420,7 @@ func TestVerifiesBehindALiveMove(t *testing.T) {
 }
 
 // Many silent hosts mean that something is wrong with more than hosts.
-func TestSilence(t *testing.T) {
+func TestFault36Silence(t *testing.T) {
 	for name, c := range map[string]struct {
 		share   cluster.Ratio
 		further []string
@@ -460,7 +461,7 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-func TestNoFreeze(t *testing.T) {
+func TestFault36NoFreeze(t *testing.T) {
 	play := func(name string, scene func(t *testing.T, f *fleet, r *rebalancer.Rebalancer)) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -34,7 +34,12 @@ type Config struct {
 type Rebalancer struct {
 	cfg Config
 	log *slog.Logger
-	// unrecorded is the last evaluation that was folded instead of committed.
+	// folds are the last evaluations that were folded instead of committed: of
+	// evenkeel's own, and of what operators asked for.
+	folds map[cluster.Trigger]fold
+}
+
+type fold struct {
 	last       cluster.Decision
 	committed  time.Time
 	unrecorded int
@@ -49,7 +54,7 @@ func New(cfg Config) *Rebalancer {
 	if cfg.Every == 0 {
 		cfg.Every = time.Second
 	}
-	return &Rebalancer{cfg: cfg, log: cfg.Logger.With("part", "rebalancer")}
+	return &Rebalancer{cfg: cfg, log: cfg.Logger.With("part", "rebalancer"), folds: map[cluster.Trigger]fold{}}
 }
 
 // Run loops until ctx ends, which it should when this member loses the lead.
@@ -73,12 +78,16 @@ func (r *Rebalancer) Step(ctx context.Context) {
 		return // nothing applied yet
 	}
 	now := max(s.Now, cluster.TimeOf(r.cfg.Now()))
-	for _, body := range chores(s, now) {
+	for _, body := range Chores(s, now) {
 		if _, err := r.propose(ctx, body); err != nil && cluster.RefusalOf(err) == nil {
 			r.log.Warn("chore", "kind", cluster.Command{Body: body}.Kind(), "err", err)
 			return
 		}
 	}
+	s, _ = r.cfg.Replica.State()
+	r.obey(ctx, s, now)
+	s, _ = r.cfg.Replica.State()
+	r.undo(ctx, s, now)
 	s, _ = r.cfg.Replica.State()
 	r.decide(ctx, s, now)
 }
@@ -96,6 +105,11 @@ func (r *Rebalancer) decide(ctx context.Context, s cluster.State, now cluster.Ti
 		return
 	}
 	d, orders := Evaluate(s, r.cfg.Self.ID, now)
+	r.commit(ctx, s, d, orders)
+}
+
+// commit proposes a decision with its orders, or records that it has none.
+func (r *Rebalancer) commit(ctx context.Context, s cluster.State, d cluster.Decision, orders []cluster.Order) {
 	if len(orders) == 0 {
 		r.record(ctx, d)
 		return
@@ -104,7 +118,7 @@ func (r *Rebalancer) decide(ctx context.Context, s cluster.State, now cluster.Ti
 		r.refused(ctx, d, err)
 		return
 	}
-	r.last, r.unrecorded = cluster.Decision{}, 0
+	delete(r.folds, d.Trigger)
 	for _, o := range orders {
 		r.log.Info("ordered", "move", o.ID, "vm", o.VM, "source", s.HostName(o.Source), "target", s.HostName(o.Target), "reason", o.Reason)
 	}
@@ -136,30 +150,32 @@ func holding(s cluster.State) *cluster.Refusal {
 // record commits a decision that moves nothing, unless it repeats the last
 // one: then it is counted, and committed with its count now and then.
 func (r *Rebalancer) record(ctx context.Context, d cluster.Decision) {
-	now := r.cfg.Now()
-	if r.last.ID != "" && r.last.SameOutcome(d) && now.Sub(r.committed) < refreshRecord {
-		r.unrecorded++
+	now, f := r.cfg.Now(), r.folds[d.Trigger]
+	same := f.last.ID != "" && f.last.SameOutcome(d)
+	if same && now.Sub(f.committed) < refreshRecord {
+		f.unrecorded++
+		r.folds[d.Trigger] = f
 		return
 	}
 	d.Repeated = 0
-	if r.last.SameOutcome(d) {
-		d.Repeated = r.unrecorded
+	if same {
+		d.Repeated = f.unrecorded
 	}
 	if _, err := r.propose(ctx, cluster.Decide{Decision: d}); err != nil {
 		r.log.Warn("decision not recorded", "err", err)
 		return
 	}
-	r.last, r.committed, r.unrecorded = d, now, 0
+	r.folds[d.Trigger] = fold{last: d, committed: now}
 }
 
 func decision(s cluster.State, leader string, p scheduler.Result) cluster.Decision {
 	d := cluster.Decision{
-		ID: s.NextDecisionID(), Index: p.Index, Term: s.Term, Leader: leader, Mode: s.Mode, Policy: p.Policy,
-		Trigger: cluster.TriggerAuto, Result: cluster.ResultNothing, Code: p.Code, Text: p.Text,
+		ID: s.NextDecisionID(), Index: p.Index, Term: s.Term, Leader: leader, Mode: s.Mode, Policy: p.Policy, Seed: p.Seed,
+		Result: cluster.ResultNothing, Code: p.Code, Text: p.Text,
 		Refused: p.Refused, Counts: p.Counts,
 	}
 	for _, m := range p.Moves {
-		d.Proposed = append(d.Proposed, cluster.Candidate{VM: m.VM, Source: m.Source, Target: m.Target, Text: m.Reason, Predicted: m.Predicted})
+		d.Proposed = append(d.Proposed, cluster.Candidate{VM: m.VM, Source: m.Source, Target: m.Target, Text: m.Reason, Predicted: m.Predicted, Score: m.Score})
 	}
 	if len(p.Moves) > 0 {
 		d.Code, d.Text = "", p.Moves[0].Reason
@@ -167,11 +183,11 @@ func decision(s cluster.State, leader string, p scheduler.Result) cluster.Decisi
 	return d
 }
 
-func orders(s cluster.State, p scheduler.Result, now cluster.Time) []cluster.Order {
+func orders(s cluster.State, p scheduler.Result, by cluster.Trigger, now cluster.Time) []cluster.Order {
 	out := make([]cluster.Order, 0, len(p.Moves))
 	for i, m := range p.Moves {
 		out = append(out, cluster.Order{
-			ID: s.NextMoveID(i), VM: m.VM, Source: m.Source, Target: m.Target, Trigger: cluster.TriggerAuto, Reason: m.Reason,
+			ID: s.NextMoveID(i), VM: m.VM, Source: m.Source, Target: m.Target, Trigger: by, Code: m.Code, Reason: m.Reason,
 			Term: s.Term, DecidedOn: p.Index, Deadline: now.Add(s.Settings.ClaimWithin), StartWindow: s.Settings.StartWindow,
 			Budget: s.Settings.MoveBudget, Predicted: m.Predicted,
 		})
@@ -179,29 +195,31 @@ func orders(s cluster.State, p scheduler.Result, now cluster.Time) []cluster.Ord
 	return out
 }
 
-// chores are the commands that time alone makes due.
-func chores(s cluster.State, now cluster.Time) []cluster.Body {
+// Chores are the commands that time alone makes due. Like [Evaluate] it reads
+// nothing but its arguments.
+func Chores(s cluster.State, now cluster.Time) []cluster.Body {
 	var out []cluster.Body
 	for m := range s.Live() {
 		if m.State == cluster.MoveOrdered && now > m.Deadline || m.State == cluster.MoveRunning && now > m.Overdue(s.Settings) {
 			out = append(out, cluster.Expire{Move: m.ID})
 		}
 	}
-	if f, ok := silence(s, now); ok {
+	if f, ok := silenced(s, now); ok {
 		out = append(out, f)
 	}
+	out = append(out, foresee(s, now)...)
 	return append(out, verifications(s, now)...)
 }
 
 // silenceFreeze is how long a freeze for silence lasts beyond the silence.
 const silenceFreeze = 2 * time.Minute
 
-// silence freezes automation while too many hypervisors are silent: whatever
+// silenced freezes automation while too many hypervisors are silent: whatever
 // silenced them may be silencing more, and moves add load to the network. One
 // silent host alone is a host's failure, not the fleet's; a host that has not
 // spoken yet is new; and a new leader has heard nobody yet. An operator who
 // resumed knew who was silent then: it takes one more to freeze again.
-func silence(s cluster.State, now cluster.Time) (cluster.Freeze, bool) {
+func silenced(s cluster.State, now cluster.Time) (cluster.Freeze, bool) {
 	if now.Sub(s.TermSince) < max(s.Settings.WarmUp, cluster.MaxSilence) {
 		return cluster.Freeze{}, false
 	}

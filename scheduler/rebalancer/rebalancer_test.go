@@ -33,7 +33,11 @@ type fleet struct {
 	silent    map[string]bool
 	proposals []string // kinds that the loop proposed
 	vms       map[string][]int
-	steal     map[string]cluster.Ratio // what a host's VMs suffer, if not what processor sharing makes of it
+	dead      map[int]bool                // VMs that run no more
+	hostPain  map[string]cluster.Ratio    // what a host suffers, if not what its VMs do
+	steal     map[string]cluster.Ratio    // what a host's VMs suffer, if not what processor sharing makes of it
+	p99       map[string]time.Duration    // of a host's VMs
+	vitals    func(vm int) cluster.Detail // nil: none are measured
 	// before, if set, is what comes between the loop's look and its proposal; an
 	// error keeps the proposal from the log.
 	before func(context.Context, cluster.Command) error
@@ -74,7 +78,7 @@ func agentOf(host string) cluster.Actor { return cluster.Actor{Kind: cluster.Kin
 func newFleet(t *testing.T, mode cluster.Mode, further ...string) *fleet {
 	f := &fleet{
 		t: t, s: cluster.New(clusterID), term: 1, seq: map[string]uint64{}, silent: map[string]bool{},
-		vms: map[string][]int{hvA: {1, 2, 3, 4}, hvB: nil}, steal: map[string]cluster.Ratio{},
+		vms: map[string][]int{hvA: {1, 2, 3, 4}, hvB: nil}, dead: map[int]bool{}, steal: map[string]cluster.Ratio{},
 	}
 	for _, h := range further {
 		f.vms[h] = nil
@@ -113,10 +117,26 @@ func (f *fleet) beat() {
 				steal = cluster.Whole - cluster.Whole/cluster.Ratio(n)
 			}
 			inv.VMs = append(inv.VMs, cluster.VM{Slot: uint32(i), UUID: vmID(vm), Name: "vm" + vmID(vm)[35:], VCPUs: 1, MaxMemory: cluster.GiB, Run: cluster.RunRunning, Lock: cluster.LockNone})
-			load.VMs = append(load.VMs, cluster.VMLoad{Slot: uint32(i), Run: cluster.MilliCPU(1000 / n), Wait: cluster.MilliCPU(1000 - 1000/n), Demand: 1000, Steal: steal, StealMax: steal, Contention: steal, ContentionMax: steal})
+			if f.dead[vm] {
+				load.VMs = append(load.VMs, cluster.VMLoad{Slot: uint32(i)})
+				continue
+			}
+			load.VMs = append(load.VMs, cluster.VMLoad{Slot: uint32(i), Run: cluster.MilliCPU(1000 / n), Wait: cluster.MilliCPU(1000 - 1000/n), Demand: 1000, Steal: steal, StealMax: steal, Contention: steal, ContentionMax: steal, P99: f.p99[h]})
 			load.Steal, load.StealMax, load.Contention, load.ContentionMax, load.Use = steal, steal, steal, steal, 1000
 		}
-		_, _ = f.apply(cluster.Command{Body: cluster.Snapshots{Batch: []cluster.Snapshot{{Host: h, Incarnation: 1, Sequence: f.seq[h], Inventory: inv, Load: load}}}})
+		if pain, told := f.hostPain[h]; told {
+			load.Contention, load.ContentionMax = pain, pain
+		}
+		snap := cluster.Snapshot{Host: h, Incarnation: 1, Sequence: f.seq[h], Inventory: inv, Load: load}
+		if f.vitals != nil {
+			snap.Details = &cluster.Details{Window: load.Window, Vitals: load.Window, Inventory: inv.Revision}
+			for i, vm := range f.vms[h] {
+				d := f.vitals(vm)
+				d.Slot = uint32(i)
+				snap.Details.VMs = append(snap.Details.VMs, d)
+			}
+		}
+		_, _ = f.apply(cluster.Command{Body: cluster.Snapshots{Batch: []cluster.Snapshot{snap}}})
 	}
 }
 

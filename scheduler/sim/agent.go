@@ -7,13 +7,13 @@ import (
 )
 
 // window is what a snapshot's figures span; beats come at 1 s while a host
-// suffers, and at 5 s otherwise.
+// suffers, and at 5 s otherwise. Where a tick is a second they come once
+// in a window.
 const (
-	window         = 10 * time.Second
-	ticksPerWindow = int(window / tick)
-	fastBeat       = time.Second
-	quietBeat      = 5 * time.Second
-	youngest       = time.Second // a VM is measured once it has been there this long
+	window    = 10 * time.Second
+	fastBeat  = time.Second
+	quietBeat = 5 * time.Second
+	youngest  = time.Second // a VM is measured once it has been there this long
 )
 
 // agent is a machine's evenkeeld: it measures, and speaks unless it is silent.
@@ -32,8 +32,12 @@ func (m *machine) publish(now time.Duration, at cluster.Time, set cluster.Settin
 	}
 	m.agent.sequence++
 	load := m.measure(now)
+	m.pain = load.Pain()
 	load.TakenAt, load.Inventory, load.NextIn = at, m.agent.revision, quietBeat
-	if load.Pain() > set.Enter {
+	switch {
+	case m.tick == time.Second:
+		load.NextIn = window
+	case m.pain > set.Enter:
 		load.NextIn = fastBeat
 	}
 	m.agent.next = now + load.NextIn
@@ -86,12 +90,12 @@ func (m *machine) measure(now time.Duration) cluster.Load {
 // as the guest was on its host.
 func (g *guest) since(now time.Duration) (time.Duration, counters) {
 	span := min(window, now-g.arrived, now)
-	old := g.past[int((now-span)/tick)%len(g.past)]
+	old := g.past[int((now-span)/g.home.tick)%len(g.past)]
 	return span, counters{g.run - old.run, g.wait - old.wait}
 }
 
 // remember keeps the counters as they are now.
-func (g *guest) remember(now time.Duration) { g.past[int(now/tick)%len(g.past)] = g.counters }
+func (g *guest) remember(now, tick time.Duration) { g.past[int(now/tick)%len(g.past)] = g.counters }
 
 func ratioOf(part, whole time.Duration) cluster.Ratio {
 	if whole <= 0 {

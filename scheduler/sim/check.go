@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
 // check refuses a scenario that cannot be played.
@@ -16,6 +18,18 @@ func (s *Scenario) check() error {
 	}
 	if len(s.Hosts) == 0 || len(s.Hosts) > maxHosts || len(s.VMs) > maxVMs {
 		return fmt.Errorf("%d hosts and %d VMs, must be 1 to %d hosts and at most %d VMs", len(s.Hosts), len(s.VMs), maxHosts, maxVMs)
+	}
+	if s.Tick != 0 && (s.Tick < tick || s.Tick > time.Second || time.Second%s.Tick != 0) {
+		return fmt.Errorf("tick %v, must lie between %v and 1s and go into a second", s.Tick, tick)
+	}
+	if s.Failures < 0 || s.Failures > cluster.Whole {
+		return fmt.Errorf("failures %v, must lie between 0 and 100 %%", s.Failures)
+	}
+	if len(s.Fleets) > 0 {
+		return fmt.Errorf("its fleets are not made yet: load it first")
+	}
+	if err := s.checkOverlays(); err != nil {
+		return err
 	}
 	hosts, err := s.checkHosts()
 	if err != nil {
@@ -68,9 +82,49 @@ func (s *Scenario) checkVMs(hosts map[string]bool) (map[string]VM, error) {
 		if err := v.check(v); err != nil {
 			return nil, err
 		}
+		if err := v.Trace.check(v); err != nil {
+			return nil, err
+		}
 		vms[v.Name] = v
 	}
 	return vms, nil
+}
+
+// maxOverlays bounds the overlays of a scenario.
+const maxOverlays = 32
+
+func (s *Scenario) checkOverlays() error {
+	if len(s.Overlays) > maxOverlays {
+		return fmt.Errorf("%d overlays, at most %d are played", len(s.Overlays), maxOverlays)
+	}
+	for _, o := range s.Overlays {
+		switch {
+		case !validName(o.Name):
+			return fmt.Errorf("overlay %.80q: %s", o.Name, aName)
+		case o.At < 0 || o.Every <= 0 || o.Every > maxFor || o.At > maxFor:
+			return fmt.Errorf("overlay %s: at=%v every=%v, must be at least 0 and above 0", o.Name, o.At, o.Every)
+		case o.For <= 0 || o.Spread < 0 || o.For+o.Spread > o.Every || o.For > maxFor:
+			return fmt.Errorf("overlay %s: for=%v and spread=%v must fit into every=%v", o.Name, o.For, o.Spread, o.Every)
+		case o.VMs < 0 || o.VMs > cluster.Whole || o.CPU <= 0 || o.CPU > cluster.Whole:
+			return fmt.Errorf("overlay %s: vms=%v cpu=%v, must be shares up to 100 %%", o.Name, o.VMs, o.CPU)
+		}
+	}
+	return nil
+}
+
+func (t *Trace) check(v VM) error {
+	if t == nil {
+		return nil
+	}
+	if t.Every < time.Second || len(t.CPU) == 0 || len(t.CPU) > maxSamples {
+		return fmt.Errorf("VM %s: a trace has 1 to %d samples of a second or more", v.Name, maxSamples)
+	}
+	for i, c := range t.CPU {
+		if c < 0 || int(c) > v.VCPUs*1000 {
+			return fmt.Errorf("VM %s: sample %d of its trace is %d thousandths of a CPU, and it has %d vCPUs", v.Name, i+1, c, v.VCPUs)
+		}
+	}
+	return nil
 }
 
 func (w Work) check(v VM) error {
@@ -91,6 +145,8 @@ func (s *Scenario) checkEvents(hosts map[string]bool, vms map[string]VM) error {
 			return fmt.Errorf("something happens at %v, the scenario lasts %v", e.At, s.For)
 		case e.VM != "" && !known:
 			return fmt.Errorf("at %v: %s is no VM of the scenario", e.At, e.VM)
+		case e.Slow != "" && (!hosts[e.Slow] || e.Link <= 0):
+			return fmt.Errorf("at %v: slow %s needs a host of the scenario and a link above 0", e.At, e.Slow)
 		case e.Silent != "" && (!hosts[e.Silent] || e.For <= 0):
 			return fmt.Errorf("at %v: silent %s for=%v needs a host of the scenario and a time above 0", e.At, e.Silent, e.For)
 		}

@@ -23,8 +23,9 @@ type migration struct {
 
 	over    bool
 	moved   bool
-	sourced bool // the source has reported the end
-	attests bool // the target has
+	fails   cluster.Bytes // once so much is copied; 0: it does not
+	sourced bool          // the source has reported the end
+	attests bool          // the target has
 }
 
 // A migration may stop the VM for at most maxDowntime, QEMU's default, and
@@ -38,14 +39,20 @@ const (
 
 // bandwidth is what a migration gets of the links, which are shared.
 func (w *world) bandwidth(m *migration) cluster.BytesPerSecond {
-	users := map[*machine]cluster.BytesPerSecond{}
+	var from, to cluster.BytesPerSecond // how many share the links
 	for _, other := range w.migrations {
 		if !other.over && other.stopAt == 0 {
-			users[other.from]++
-			users[other.to]++
+			for _, end := range []*machine{other.from, other.to} {
+				switch end {
+				case m.from:
+					from++
+				case m.to:
+					to++
+				}
+			}
 		}
 	}
-	got := min(m.from.Link/max(users[m.from], 1), m.to.Link/max(users[m.to], 1))
+	got := min(m.from.Link/max(from, 1), m.to.Link/max(to, 1))
 	if cap := w.state.Settings.Bandwidth; cap != 0 {
 		got = min(got, cap)
 	}
@@ -61,14 +68,15 @@ func (w *world) step(m *migration) {
 		}
 		return
 	}
-	moved := min(cluster.Bytes(int64(bw)*int64(tick)/int64(time.Second)), m.left)
+	tick := w.grain
+	moved := min(cluster.Bytes(int64(bw)*int64(tick/time.Millisecond)/1000), m.left)
 	m.left -= moved
 	m.copied += moved
 	cost := time.Duration(int64(moved) * cpuPerGiBMilli / 1000 * int64(time.Second) / int64(cluster.GiB))
 	m.from.moving += cost
 	m.to.moving += cost
-	if w.now-m.began > m.budget {
-		m.over = true // given up: the VM stays
+	if w.now-m.began > m.budget || m.fails != 0 && m.copied >= m.fails {
+		m.over = true // given up, or broken off: the VM stays
 		return
 	}
 	if m.left > 0 {
@@ -88,6 +96,7 @@ func (w *world) step(m *migration) {
 
 func (w *world) switchOver(m *migration) {
 	m.over, m.moved, m.guest.paused = true, true, false
+	w.rec.switched(w, m)
 	m.from.give(m.guest)
 	m.to.take(m.guest, w.now)
 }
@@ -115,9 +124,11 @@ func (w *world) agents() {
 
 func (w *world) begin(m cluster.Move, from, to *machine) {
 	g := w.guest(m.VM)
-	w.migrations = append(w.migrations, &migration{
-		move: m.ID, guest: g, from: from, to: to, began: w.now, round: w.now, left: g.Memory, budget: m.Budget,
-	})
+	run := &migration{move: m.ID, guest: g, from: from, to: to, began: w.now, round: w.now, left: g.Memory, budget: m.Budget}
+	if chance(w.scenario.Seed, uint64(g.slot), uint64(w.now)) < w.scenario.Failures.Float() {
+		run.fails = max(cluster.Bytes(float64(g.Memory)*chance(uint64(w.now), w.scenario.Seed, uint64(g.slot))), 1)
+	}
+	w.migrations = append(w.migrations, run)
 }
 
 // report commits what both ends see once a job is over.

@@ -17,7 +17,8 @@ type Outcome struct {
 	Moves    []Move
 	Done     int // moves that ended well
 	Bad      int // failed, aborted, unknown, not claimed in time
-	// PingPong counts moves that brought a VM back to a host that it had left.
+	// PingPong counts moves that brought a VM back to a host that it had left
+	// within a day.
 	PingPong int
 	// StealPerHour is how many seconds a vCPU waited in an hour, on average.
 	StealPerHour time.Duration
@@ -29,8 +30,9 @@ type Outcome struct {
 	Reaction      time.Duration
 	WorstDowntime time.Duration
 	Copied        cluster.Bytes
-	Why           string    // why nothing moved any more, at the end
-	Placement     []Placing // at the end
+	Figures
+	Why       string    // why nothing moved any more, at the end
+	Placement []Placing // at the end
 }
 
 // Move is a move that was ordered.

@@ -20,6 +20,20 @@ import (
 //	vm web1 on=hv1 vcpus=1 cpu=1 mem=1GiB dirty=40MiB/s burst=2s
 //	at 2m vm web1 cpu=0.2
 //	at 3m silent hv2 for=1m
+//	at 4m slow hv1 link=20MiB/s
+//	failures 2%                            # of migrations break off
+//
+// Weeks of large fleets are played in a coarser grain:
+//
+//	tick 1s
+//	generate hosts=20 vms=300 load=75%
+//	traces planetlab path=../traces/planetlab hosts=20 vms=300 load=75%
+//	overlay backups at=1h every=24h for=20m spread=2h vms=50% cpu=60%
+//
+// and may say what must come of a policy, see [Expect]:
+//
+//	expect: demand pingpong at-most 0
+//	expect: demand steal at-most 0.5 of off
 //
 // An error names the scenario, the line and what would be right.
 func Parse(name, text string) (Scenario, error) {
@@ -34,6 +48,9 @@ func Parse(name, text string) (Scenario, error) {
 		}
 	}
 	slices.SortStableFunc(s.Events, func(a, b Event) int { return cmp.Compare(a.At, b.At) })
+	if len(s.Fleets) > 0 {
+		return s, nil // it is checked when it is loaded
+	}
 	if err := s.check(); err != nil {
 		return Scenario{}, fmt.Errorf("%s: %w", name, err)
 	}
@@ -145,10 +162,26 @@ func (s *Scenario) line(w *words) error {
 		read(w, "dirty", &v.Dirty, rate)
 		work(w, &v.Work)
 		s.VMs = append(s.VMs, v)
+	case "tick":
+		s.Tick = duration(w, "how long a tick is")
+	case "failures":
+		share, err := ratio(w.next("a share such as 2%"))
+		if err != nil {
+			w.fail("failures: %v", err)
+		}
+		s.Failures = share
+	case "generate":
+		s.Fleets = append(s.Fleets, fleet(w, "synthetic"))
+	case "traces":
+		s.Fleets = append(s.Fleets, fleet(w, w.next("planetlab or bitbrains")))
+	case "overlay":
+		s.Overlays = append(s.Overlays, overlay(w))
+	case "expect:":
+		s.Expect = append(s.Expect, expect(w))
 	case "at":
 		s.Events = append(s.Events, event(w))
 	default:
-		w.fail("%q is none of for, seed, set, host, vm, at", verb)
+		w.fail("%q is none of for, seed, tick, set, host, vm, generate, traces, overlay, failures, at, expect:", verb)
 	}
 	return w.end()
 }
@@ -162,9 +195,34 @@ func host(w *words) Host {
 	return h
 }
 
+func fleet(w *words, kind string) Fleet {
+	f := Fleet{Kind: kind, Load: cluster.Percent(75), Filled: cluster.Percent(60), Link: cluster.BytesPerSecond(cluster.GiB)}
+	read(w, "path", &f.Path, text)
+	read(w, "hosts", &f.Hosts, strconv.Atoi)
+	read(w, "vms", &f.VMs, strconv.Atoi)
+	read(w, "load", &f.Load, ratio)
+	read(w, "filled", &f.Filled, ratio)
+	read(w, "link", &f.Link, rate)
+	if err := f.check(); err != nil {
+		w.fail("%v", err)
+	}
+	return f
+}
+
+func overlay(w *words) Overlay {
+	o := Overlay{Name: w.next("the overlay's name"), VMs: cluster.Whole, CPU: cluster.Whole}
+	read(w, "at", &o.At, time.ParseDuration)
+	read(w, "every", &o.Every, time.ParseDuration)
+	read(w, "for", &o.For, time.ParseDuration)
+	read(w, "spread", &o.Spread, time.ParseDuration)
+	read(w, "vms", &o.VMs, ratio)
+	read(w, "cpu", &o.CPU, ratio)
+	return o
+}
+
 func event(w *words) Event {
 	e := Event{At: duration(w, "the time")}
-	switch what := w.next("vm or silent"); what {
+	switch what := w.next("vm, silent or slow"); what {
 	case "vm":
 		e.VM = w.next("the VM's name")
 		if !w.has("cpu") {
@@ -177,8 +235,14 @@ func event(w *words) Event {
 			w.fail("for is missing: how long is %s silent?", e.Silent)
 		}
 		read(w, "for", &e.For, time.ParseDuration)
+	case "slow":
+		e.Slow = w.next("the host's name")
+		if !w.has("link") {
+			w.fail("link is missing: how fast is that of %s from then on?", e.Slow)
+		}
+		read(w, "link", &e.Link, rate)
 	default:
-		w.fail("%q is neither vm nor silent", what)
+		w.fail("%q is none of vm, silent, slow", what)
 	}
 	return e
 }
@@ -204,6 +268,9 @@ func (s *Scenario) settings(w *words) {
 	read(w, "move_budget", &set.MoveBudget, time.ParseDuration)
 	read(w, "evidence_within", &set.EvidenceWithin, time.ParseDuration)
 	read(w, "warm_up", &set.WarmUp, time.ParseDuration)
+	read(w, "memory_ratio", &set.MemoryRatio, ratio)
+	read(w, "largest_vm", &set.LargestVM, size)
+	read(w, "longest_move", &set.LongestMove, time.ParseDuration)
 }
 
 func text(v string) (string, error) { return v, nil }

@@ -14,14 +14,15 @@ type recorder struct {
 	out         Outcome
 	ids         []string // of out.Moves
 	first, last span
-	suffering   time.Duration   // since when somebody suffers; -1: never yet
-	left        map[string]bool // VM and a host that it left
+	suffering   time.Duration            // since when somebody suffers; -1: never yet
+	left        map[string]time.Duration // by VM and a host that it left: when
+	books
 }
 
 func newRecorder(s Scenario) *recorder {
 	return &recorder{
 		out:       Outcome{Scenario: s.Name, Policy: s.Settings.Policy, Reaction: -1},
-		suffering: -1, left: map[string]bool{},
+		suffering: -1, left: map[string]time.Duration{}, books: newBooks(s),
 	}
 }
 
@@ -51,9 +52,8 @@ func (s span) steal(w *world) (worst, mean cluster.Ratio) {
 	return worst, ratioOf(waited, there)
 }
 
-// second keeps the books once a second: the first minute, the last one, and
-// when suffering began.
-func (r *recorder) second(w *world) {
+// marks measures the first minute and the last one.
+func (r *recorder) marks(w *world) {
 	if w.now == time.Second {
 		r.first = w.span()
 	}
@@ -63,11 +63,20 @@ func (r *recorder) second(w *world) {
 	if w.now == max(w.scenario.For.Truncate(time.Second)-time.Minute, time.Second) {
 		r.last = w.span()
 	}
+	if r.suffering < 0 && slices.ContainsFunc(w.machines, func(m *machine) bool { return m.pain > w.state.Settings.Enter }) {
+		r.suffering = w.now
+	}
+}
+
+// second keeps the books once a second: also when suffering began, to the
+// second, and whose outcome is unknown.
+func (r *recorder) second(w *world) {
 	for i, id := range r.ids {
 		if m, _ := w.state.Move(id); m.State == cluster.MoveUnknown {
 			r.out.Moves[i].Unknown = true
 		}
 	}
+	defer r.marks(w)
 	suffers := func(m *machine) bool {
 		l := m.measure(w.now)
 		return l.Pain() > w.state.Settings.Enter
@@ -84,10 +93,10 @@ func (r *recorder) ordered(w *world, m scheduler.Step) {
 		r.out.Reaction = w.now - r.suffering
 	}
 	from, to := w.machine(m.Source).Name, w.machine(m.Target).Name
-	if r.left[m.VM+to] {
+	if at, was := r.left[m.VM+to]; was && w.now-at < 24*time.Hour {
 		r.out.PingPong++
 	}
-	r.left[m.VM+from] = true
+	r.left[m.VM+from] = w.now
 	live, _ := w.state.LiveMove(m.VM)
 	r.ids = append(r.ids, live.ID)
 	r.out.Moves = append(r.out.Moves, Move{At: w.now, VM: m.VMName, Source: from, Target: to, Reason: m.Reason})
@@ -105,6 +114,7 @@ func (r *recorder) finish(w *world) Outcome {
 	}
 	_, mean := span{began: make([]counters, len(w.guests))}.steal(w)
 	o.StealPerHour = time.Duration(int64(time.Hour) / int64(cluster.Whole) * int64(mean))
+	r.close(w, o)
 	for _, m := range w.machines {
 		p := Placing{Host: m.Name}
 		for _, g := range m.guests {

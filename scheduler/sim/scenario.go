@@ -14,13 +14,20 @@ import (
 
 // Scenario is a fleet and what happens to it.
 type Scenario struct {
-	Name     string
-	For      time.Duration // how long it lasts
+	Name string
+	For  time.Duration // how long it lasts
+	// Tick is the grain in which work is shared, 0: a tenth of a second. With a
+	// second agents speak once in a window, and weeks take minutes.
+	Tick     time.Duration
 	Seed     uint64
 	Settings cluster.Settings
 	Hosts    []Host
 	VMs      []VM
-	Events   []Event // in the order of their times
+	Events   []Event       // in the order of their times
+	Failures cluster.Ratio // share of migrations that break off
+	Fleets   []Fleet       // made when the scenario is loaded, see Load
+	Overlays []Overlay     // on VMs with a trace
+	Expect   []Expect
 }
 
 // Host is a simulated hypervisor.
@@ -40,6 +47,7 @@ type VM struct {
 	Memory cluster.Bytes
 	Dirty  cluster.BytesPerSecond // memory written while it runs
 	Work
+	Trace *Trace // in place of Work; nil: none
 }
 
 // Work is what a VM has to do.
@@ -54,10 +62,12 @@ type Work struct {
 // Event changes something at a time.
 type Event struct {
 	At     time.Duration
-	VM     string        // whose work changes, or
-	Work   Work          //
-	Silent string        // the host whose agent falls silent,
-	For    time.Duration // for as long. Its VMs and migrations go on.
+	VM     string                 // whose work changes, or
+	Work   Work                   //
+	Silent string                 // the host whose agent falls silent,
+	For    time.Duration          // for as long. Its VMs and migrations go on. Or
+	Slow   string                 // the host whose link changes,
+	Link   cluster.BytesPerSecond // to this
 }
 
 // Bounds of a scenario.

@@ -14,12 +14,15 @@ type world struct {
 	scenario   Scenario
 	state      cluster.State
 	now        time.Duration // since the start
+	grain      time.Duration // of a tick
+	planner    planner       // nil: the product's
 	machines   []*machine
 	guests     []*guest
 	byID       map[string]*guest
 	migrations []*migration
 	events     []Event
 	rec        *recorder
+	witness    func(Applied) // is told of every command, nil: nobody
 	err        error
 }
 
@@ -32,15 +35,31 @@ const (
 
 func (w *world) at() cluster.Time { return epoch.Add(w.now) }
 
-// Run plays a scenario under a policy; "" takes the scenario's.
-func Run(s Scenario, policy string) (Outcome, error) {
-	if policy != "" {
-		s.Settings.Policy = policy
-	}
+// planner decides in a world. Those that are no policies of the product see
+// what no leader can, or stand for other tools.
+type planner func(*world) scheduler.Result
+
+// Run plays a scenario under a policy; "" takes the scenario's. Beside the
+// product's policies it knows Peers and the bound, see there.
+func Run(s Scenario, policy string) (Outcome, error) { return Record(s, policy, nil) }
+
+// Applied is a command that a run applied.
+type Applied struct {
+	Before  cluster.State
+	Meta    cluster.Meta
+	Command cluster.Command
+	Refused bool // it changed nothing but time
+}
+
+// Record plays like [Run], and tells witness of every command as a member's
+// journal would keep it.
+func Record(s Scenario, policy string, witness func(Applied)) (Outcome, error) {
+	s, name, plan := s.under(policy)
 	if err := s.check(); err != nil {
 		return Outcome{}, fmt.Errorf("%s: %w", s.Name, err)
 	}
-	w := newWorld(s)
+	w := newWorld(s, witness)
+	w.planner, w.rec.out.Policy = plan, name
 	for w.now < s.For && w.err == nil {
 		w.tick()
 	}
@@ -50,14 +69,18 @@ func Run(s Scenario, policy string) (Outcome, error) {
 	return w.rec.finish(w), nil
 }
 
-func newWorld(s Scenario) *world {
-	w := &world{scenario: s, state: cluster.New(clusterID), byID: map[string]*guest{}, events: s.Events, rec: newRecorder(s)}
+func newWorld(s Scenario, witness func(Applied)) *world {
+	w := &world{scenario: s, witness: witness, state: cluster.New(clusterID), byID: map[string]*guest{}, events: s.Events, rec: newRecorder(s)}
+	w.grain = s.Tick
+	if w.grain == 0 {
+		w.grain = tick
+	}
 	rng := rand.New(rand.NewPCG(s.Seed, 0))
 	leader := cluster.Actor{Kind: cluster.KindWitness, ID: leaderID, Name: "leader"}
 	w.must(leader, cluster.SetSettings{Settings: s.Settings})
 	w.must(leader, cluster.SetMode{Mode: cluster.ModeAuto})
 	for i, h := range s.Hosts {
-		m := &machine{Host: h, id: fmt.Sprintf("%08x-0000-4000-8000-000000000000", i+1), agent: agent{revision: 1}}
+		m := &machine{Host: h, id: fmt.Sprintf("%08x-0000-4000-8000-000000000000", i+1), tick: w.grain, agent: agent{revision: 1}}
 		w.machines = append(w.machines, m)
 		w.must(m.actor(), cluster.Announce{Cluster: clusterID, Member: cluster.Member{
 			ID: m.id, Name: h.Name, Role: cluster.RoleHypervisor, Incarnation: 1, Level: 1, CPUs: h.CPUs, Memory: h.Memory,
@@ -65,7 +88,8 @@ func newWorld(s Scenario) *world {
 		}})
 	}
 	for i, v := range s.VMs {
-		g := &guest{VM: v, id: fmt.Sprintf("00000000-0000-4000-8000-%012x", i+1), slot: uint32(i)}
+		g := &guest{VM: v, id: fmt.Sprintf("00000000-0000-4000-8000-%012x", i+1), slot: uint32(i), past: make([]counters, window/w.grain+1)}
+		g.course.begin(&s, g)
 		if v.Burst > 0 {
 			g.phase = time.Duration(rng.Int64N(int64(v.Burst)))
 		} else {
@@ -78,6 +102,7 @@ func newWorld(s Scenario) *world {
 			}
 		}
 	}
+	w.rec.open(w)
 	return w
 }
 
@@ -85,8 +110,9 @@ func (m *machine) actor() cluster.Actor {
 	return cluster.Actor{Kind: cluster.KindAgent, ID: m.id, Name: m.Name}
 }
 
-// tick lets a tenth of a second pass: work and migrations, then figures, then
-// whoever has something to say, and once a second the leader.
+// tick lets a grain of time pass: work and migrations, then figures, then
+// whoever has something to say, and once a second the leader; where a tick is a
+// second, whenever there are new figures.
 func (w *world) tick() {
 	w.happen()
 	for _, m := range w.machines {
@@ -98,16 +124,23 @@ func (w *world) tick() {
 		}
 	}
 	for _, g := range w.guests {
-		g.remember(w.now)
-		g.arrive(w.now)
+		g.remember(w.now, w.grain)
+		g.arrive(w.now, w.grain)
 	}
 	for _, m := range w.machines {
-		m.work()
+		m.work(w.grain)
 	}
-	w.now += tick
+	w.now += w.grain
 	w.publish()
 	w.agents()
-	if w.now%time.Second == 0 {
+	w.rec.tick(w)
+	switch {
+	case w.grain == time.Second:
+		w.rec.marks(w)
+		if w.now%window == 0 {
+			w.lead()
+		}
+	case w.now%time.Second == 0:
 		w.rec.second(w)
 		w.lead()
 	}
@@ -123,8 +156,11 @@ func (w *world) happen() {
 			}
 		}
 		for _, m := range w.machines {
-			if e.Silent != "" && m.Name == e.Silent {
+			switch m.Name {
+			case e.Silent:
 				m.agent.silentUntil = w.now + e.For
+			case e.Slow:
+				m.Link = e.Link
 			}
 		}
 	}
@@ -165,13 +201,26 @@ func (w *world) lead() {
 	if w.state.Holding() != nil {
 		return
 	}
-	r := scheduler.Plan(scheduler.Input{State: w.state, Now: w.at().Std(), Seed: w.scenario.Seed})
+	plan := w.planner
+	if plan == nil {
+		plan = func(w *world) scheduler.Result {
+			return scheduler.Plan(scheduler.Input{State: w.state, Now: w.at().Std(), Seed: w.scenario.Seed})
+		}
+	}
+	r := plan(w)
 	if len(r.Moves) == 0 {
 		w.rec.still(r)
 		return
 	}
 	d := cluster.Decision{ID: w.state.NextDecisionID(), Index: r.Index, Policy: r.Policy, Trigger: cluster.TriggerAuto, Result: cluster.ResultMoved, Text: r.Moves[0].Reason}
-	w.must(leader(), cluster.Decide{Decision: d, Orders: w.orders(r)})
+	switch err := w.apply(leader(), cluster.Decide{Decision: d, Orders: w.orders(r)}); {
+	case err == nil:
+	case w.planner != nil:
+		return // peers know no budgets
+	default:
+		w.err = fmt.Errorf("the State refused a plan: %w", err)
+		return
+	}
 	for _, m := range r.Moves {
 		w.rec.ordered(w, m)
 	}
@@ -191,8 +240,15 @@ func (w *world) orders(r scheduler.Result) []cluster.Order {
 }
 
 func (w *world) apply(by cluster.Actor, body cluster.Body) error {
-	next, err := w.state.Apply(cluster.Meta{Index: w.state.Index + 1, Term: term}, cluster.Command{Level: 1, Actor: by, At: w.at(), Body: body})
+	a := Applied{
+		Before: w.state, Meta: cluster.Meta{Index: w.state.Index + 1, Term: term},
+		Command: cluster.Command{Level: 1, Actor: by, At: w.at(), Body: body},
+	}
+	next, err := w.state.Apply(a.Meta, a.Command)
 	w.state = next
+	if a.Refused = err != nil; w.witness != nil {
+		w.witness(a)
+	}
 	return err
 }
 

@@ -33,25 +33,39 @@ func lossKinds() []loss {
 // all the time.
 const sideBySide = 4
 
-func measureFailovers(ctx context.Context, dir string, losses int, aims *aims) error {
+func measureFailovers(ctx context.Context, dir string, losses int, cutOnly bool, aims *aims) error {
 	var rows [][]string
 	for k, kind := range lossKinds() {
+		if cutOnly {
+			break
+		}
 		fmt.Fprintf(os.Stderr, "leader %s: %d times ...\n", kind.name, losses)
-		times, err := kind.measure(ctx, filepath.Join(dir, fmt.Sprint("loss", k)), losses)
+		times, err := apart(losses, func(c, mine int) ([]time.Duration, error) {
+			return kind.inOne(ctx, filepath.Join(dir, fmt.Sprint("loss", k), fmt.Sprint(c)), mine)
+		})
 		if err != nil {
 			return fmt.Errorf("leader %s: %w", kind.name, err)
 		}
-		p99 := quantile(times, 0.99)
-		rows = append(rows, []string{kind.name, fmt.Sprint(len(times)), seconds(quantile(times, 0.5)), seconds(quantile(times, 0.9)), seconds(p99), seconds(quantile(times, 1))})
-		aims.add("leader "+kind.name+": new one <= 5 s at p99", seconds(p99), p99 <= 5*time.Second)
+		rows = append(rows, failoverRow(kind.name, times, aims))
 	}
+	more, err := measurePartitions(ctx, dir, losses, aims)
+	if err != nil {
+		return err
+	}
+	rows = append(rows, more...)
 	table("Failover: from the loss until another member leads and has committed in its term",
 		[]string{"leader", "losses", "p50", "p90", "p99", "worst"}, rows)
 	return nil
 }
 
-// measure loses so many leaders of a kind, in several clusters side by side.
-func (k loss) measure(ctx context.Context, dir string, losses int) ([]time.Duration, error) {
+func failoverRow(name string, times []time.Duration, aims *aims) []string {
+	p99 := quantile(times, 0.99)
+	aims.add("leader "+name+": new one <= 5 s at p99", seconds(p99), p99 <= 5*time.Second, "voters whose timers end together elect again")
+	return []string{name, fmt.Sprint(len(times)), seconds(quantile(times, 0.5)), seconds(quantile(times, 0.9)), seconds(p99), seconds(quantile(times, 1))}
+}
+
+// apart deals losses out over several clusters side by side.
+func apart(losses int, in func(cluster, losses int) ([]time.Duration, error)) ([]time.Duration, error) {
 	var mu sync.Mutex
 	var times []time.Duration
 	var errs []error
@@ -63,7 +77,7 @@ func (k loss) measure(ctx context.Context, dir string, losses int) ([]time.Durat
 			mine++
 		}
 		work.Go(func() {
-			got, err := k.inOne(ctx, filepath.Join(dir, fmt.Sprint(c)), mine)
+			got, err := in(c, mine)
 			mu.Lock()
 			defer mu.Unlock()
 			times, errs = append(times, got...), append(errs, err)

@@ -39,8 +39,8 @@ func (v *voter) orderOne(ctx context.Context, n int) error {
 			hosts = append(hosts, h)
 		}
 	}
-	if len(hosts) < 2 {
-		return nil // they have not all come yet
+	if _, live := state.InFlight(""); len(hosts) < 2 || live >= state.Settings.PerCluster {
+		return nil // they have not all come yet, or those before are still on their way
 	}
 	source, target := hosts[2*n%len(hosts)], hosts[(2*n+1)%len(hosts)]
 	_, err := v.node.Propose(ctx, cluster.Command{ID: uuid.NewString(), Actor: cluster.Actor{Kind: cluster.KindWitness, ID: v.self.MemberID}, Body: cluster.Decide{

@@ -25,16 +25,17 @@ func table(title string, columns []string, rows [][]string) {
 // aims are what was aimed at, and what came of it.
 type aims [][]string
 
-func (a *aims) add(aim, measured string, met bool) {
+// add notes an aim; cause is what is known of why it is not met, where it is not.
+func (a *aims) add(aim, measured string, met bool, cause string) {
 	word := "no"
 	if met {
-		word = "yes"
+		word, cause = "yes", ""
 	}
-	*a = append(*a, []string{aim, measured, word})
+	*a = append(*a, []string{aim, measured, word, cause})
 }
 
 func (a *aims) print() {
-	table("Aims", []string{"aim", "measured", "met"}, *a)
+	table("Aims", []string{"aim", "measured", "met", "known cause of a no"}, *a)
 }
 
 // quantile of sorted or unsorted values; 0 for none.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,8 +30,9 @@ type voterJob struct {
 	CA      string   `json:"ca"`
 	Listen  string   `json:"listen"`
 	Peers   []string `json:"peers"`
-	Naive   int      `json:"naive"` // as leader, commit so many hosts' snapshots a second, an entry each
-	VMs     int      `json:"vms"`   // of a naive host
+	Naive   int      `json:"naive"`             // as leader, commit so many hosts' snapshots a second, an entry each
+	VMs     int      `json:"vms"`               // of a naive host
+	Profile string   `json:"profile,omitempty"` // file for its CPU profile
 }
 
 // report is a line that a voter prints: every second, and when it begins or
@@ -79,6 +81,11 @@ func beVoter(ctx context.Context, job string) error {
 	if err := json.Unmarshal([]byte(job), &v.job); err != nil {
 		return fmt.Errorf("-voter: %w", err)
 	}
+	endProfile, err := profile(v.job.Profile)
+	if err != nil {
+		return err
+	}
+	defer endProfile()
 	if err := v.open(); err != nil {
 		return err
 	}
@@ -91,9 +98,24 @@ func beVoter(ctx context.Context, job string) error {
 	wg.Go(func() { v.announce(ctx) })
 	v.obey(stop)
 	<-ctx.Done()
-	err := errors.Join(v.node.Close(), v.port.Close())
+	err = errors.Join(v.node.Close(), v.port.Close())
 	wg.Wait()
 	return err
+}
+
+// profile writes a CPU profile until it is ended, if a file is named.
+func profile(file string) (end func(), err error) {
+	if file == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() { pprof.StopCPUProfile(); f.Close() }, nil
 }
 
 func (v *voter) open() error {

@@ -164,7 +164,7 @@ func (s *Server) commitNothing(ctx context.Context, who caller, a *Act, o order)
 
 func changeOf(v view, done bool, o order) *Change {
 	st := statusOf(v.state, v.now)
-	out := &Change{Head: v.head("Change"), Done: done, Text: o.text, Mode: &Mode{st.Mode, st.ModeBy, st.Paused, st.Frozen}, Join: o.join}
+	out := &Change{Head: v.head("Change"), Done: done, Text: o.text, Mode: &Mode{st.Mode, st.ModeBy, st.ModeFor, st.Paused, st.Frozen}, Join: o.join}
 	if m, ok := v.state.Move(o.move); ok {
 		move := moveOf(v.state, m)
 		out.Move = &move
@@ -174,8 +174,8 @@ func changeOf(v view, done bool, o order) *Change {
 
 // answer turns what a Node says into what the wire says.
 func answer(err error) error {
-	if r := cluster.RefusalOf(err); r != nil {
-		return refused(r)
+	if r := cluster.RefusalOf(err); r != nil && !r.Code.Late() {
+		return refused(r) // what came late is prepared anew
 	}
 	code := connect.CodeUnavailable
 	switch {

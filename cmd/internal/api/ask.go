@@ -44,17 +44,21 @@ func askAll[T any](ctx context.Context, members []cluster.Member, within time.Du
 	return out
 }
 
-// askPeers asks every voter, and with it every member that may be one.
-func (s *Server) askPeers(ctx context.Context, v view, within time.Duration) []Peer {
+// maxStatusAsked is up to how many members a status asks all of. Of a larger
+// fleet it asks those that hold seats, which decide whether anything can be
+// decided; whether the hosts are there the State knows by their snapshots.
+const maxStatusAsked = 16
+
+// askPeers asks every member that keep lets through, and all that have a seat.
+func (s *Server) askPeers(ctx context.Context, v view, within time.Duration, keep func(cluster.Member) bool) []Peer {
 	h := s.cfg.Replica.Health()
 	voters := map[string]bool{}
-	members := slices.Collect(func(yield func(cluster.Member) bool) {
-		for _, m := range v.state.Members() {
-			if !yield(m) {
-				return
-			}
+	var members []cluster.Member
+	for _, m := range v.state.Members() {
+		if keep(m) || seatOf(h, m.ID) != seatAgent {
+			members = append(members, m)
 		}
-	})
+	}
 	for _, voter := range slices.Concat(h.Voters, h.Nonvoters) {
 		voters[voter.Member] = seated(h.Voters, voter.Member)
 		if _, known := v.state.Member(voter.Member); !known {
@@ -144,6 +148,13 @@ func (s *Server) peersOf(ctx context.Context, who caller, req *Empty) (*PeerList
 	return s.peerList(ctx, s.look(who, nil), req)
 }
 
+func (s *Server) statusPeers(ctx context.Context, v view) []Peer {
+	few := v.state.MemberCount() <= maxStatusAsked
+	return s.askPeers(ctx, v, s.cfg.Limits.Ping, func(cluster.Member) bool { return few })
+}
+
+func everybody(cluster.Member) bool { return true }
+
 func (s *Server) peerList(ctx context.Context, v view, _ *Empty) (*PeerList, error) {
-	return listOf(v, "PeerList", s.askPeers(ctx, v, s.cfg.Limits.Ask)), nil
+	return listOf(v, "PeerList", s.askPeers(ctx, v, s.cfg.Limits.Ask, everybody)), nil
 }

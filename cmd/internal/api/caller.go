@@ -64,7 +64,7 @@ func (s *Server) byCertificate(r *http.Request) introduction {
 	in := byCertificate(r)
 	if in.err == nil && s.cfg.Revoked != nil && r.TLS != nil {
 		if id, err := certs.PeerIdentity(*r.TLS); err != nil || s.cfg.Revoked(id.MemberID) {
-			return introduction{err: fmt.Errorf("the certificate of %.80q is revoked: member %s was removed from the cluster", id.Name, id.MemberID)}
+			return introduction{err: fmt.Errorf("the certificate of %.80q (%s) is revoked: its member was removed from the cluster, or an operator revoked it", id.Name, id.MemberID)}
 		}
 	}
 	return in
@@ -120,7 +120,7 @@ func readActor(text string) (cluster.Actor, error) {
 	var a cluster.Actor
 	data, err := base64.RawURLEncoding.DecodeString(text)
 	if err == nil {
-		err = jsonCodec{strict: true}.Unmarshal(data, &a)
+		err = strict.Unmarshal(data, &a)
 	}
 	if err != nil {
 		return a, fmt.Errorf("header %s: %w", headerActor, err)

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -28,10 +27,12 @@ func (s *Server) setMode(_ context.Context, v view, req *ModeRequest) (order, er
 	default:
 		return order{}, invalid("mode %.40q; it is one of off, recommend, auto", req.Mode)
 	}
-	if req.Mode == cluster.ModeAuto && !req.Experimental && !allLab(v.state) {
-		return order{}, connect.NewError(connect.CodeFailedPrecondition, errors.New("auto moves VMs without pre-flight checks of storage, networks and CPU models, which do not exist yet; if you know that every VM can run on every host, say --experimental"))
+	body, text := cluster.SetMode{Mode: req.Mode, Text: req.Reason}, fmt.Sprintf("mode %s -> %s", v.state.Mode, req.Mode)
+	if len(req.VMs)+len(req.Hosts) > 0 {
+		body.Scope = &cluster.Scope{VMs: req.VMs, Hosts: req.Hosts}
+		text += " for " + body.Scope.String()
 	}
-	return order{body: cluster.SetMode{Mode: req.Mode, Text: req.Reason}, text: fmt.Sprintf("mode %s -> %s", v.state.Mode, req.Mode)}, nil
+	return order{body: body, text: text}, nil
 }
 
 func (s *Server) pause(_ context.Context, v view, req *PauseRequest) (order, error) {
@@ -40,13 +41,20 @@ func (s *Server) pause(_ context.Context, v view, req *PauseRequest) (order, err
 		return order{}, invalid("for_seconds is %v; a pause lasts from 1 s to %v", req.ForSeconds, longest)
 	}
 	until := v.now.Add(time.Duration(req.ForSeconds * float64(time.Second)))
+	what, host, vm, err := part(v.state, req.Host, req.VM)
+	if err != nil {
+		return order{}, err
+	}
 	return order{
-		body: cluster.Pause{Until: until, Text: req.Reason},
-		text: "paused until " + until.Std().Format(time.RFC3339),
+		body: cluster.Pause{Until: until, Text: req.Reason, Host: host, VM: vm},
+		text: what + "paused until " + until.Std().Format(time.RFC3339),
 	}, nil
 }
 
 func (s *Server) resume(_ context.Context, v view, req *ResumeRequest) (order, error) {
+	if req.Host != "" || req.VM != "" {
+		return resumePart(v, req)
+	}
 	text := "nothing was paused or frozen"
 	if st := statusOf(v.state, v.now); st.Paused != nil || st.Frozen != nil {
 		text = "resumed; mode is " + string(v.state.Mode)

@@ -17,7 +17,10 @@ type Decision struct {
 	Leader     string              `json:"leader"`  // member's name
 	Term       uint64              `json:"term"`
 	PlannedOn  uint64              `json:"planned_on"` // applied index of the State that was planned on
+	PlannedAt  Time                `json:"planned_at"` // the time that was planned with
+	Seed       uint64              `json:"seed"`       // of policies that draw lots
 	Moves      []string            `json:"moves"`      // ids of the orders
+	Undoes     string              `json:"undoes"`     // id of the move that made things worse and is to be taken back, "" if none
 	Candidates []Candidate         `json:"candidates"` // chosen first, then the best refused
 	Counts     []cluster.CodeCount `json:"counts"`     // refusals by code
 }
@@ -32,14 +35,43 @@ type Candidate struct {
 	Code      cluster.Code `json:"code"` // "" if chosen
 	Text      string       `json:"text"`
 	Predicted Effect       `json:"predicted"`
+	Rule      string       `json:"rule"` // id of the rule that refuses it, "" if none
+	// Score is what the candidate was judged by, the less the better; null: it was
+	// not, or only the best refused one's is kept.
+	Score *Score `json:"score"`
+}
+
+// Score is the sum of a candidate's terms. A point is one of worst contention.
+type Score struct {
+	Points float64     `json:"points"`
+	Terms  []ScoreTerm `json:"terms"`
+}
+
+// ScoreTerm is one term of a score, by its weight.
+type ScoreTerm struct {
+	Name   string  `json:"name"`
+	Points float64 `json:"points"`
+}
+
+func scoreOf(terms []cluster.ScoreTerm) *Score {
+	if len(terms) == 0 {
+		return nil
+	}
+	out, sum := &Score{}, cluster.MicroPoints(0)
+	for _, t := range terms {
+		out.Terms = append(out.Terms, ScoreTerm{t.Name, t.Points.Points()})
+		sum += t.Points
+	}
+	out.Points = sum.Points()
+	return out
 }
 
 func decisionOf(s cluster.State, vms names, d cluster.Decision) Decision {
 	return Decision{
 		ID: d.ID, At: timeOf(d.At), LastAt: timeOf(d.LastAt), Repeated: d.Repeated,
 		Result: d.Result, Code: d.Code, Text: d.Text, Mode: d.Mode, Policy: d.Policy, Trigger: d.Trigger,
-		Leader: s.HostName(d.Leader), Term: d.Term, PlannedOn: d.Index,
-		Moves: some(d.Moves), Candidates: candidatesOf(s, vms, d.Proposed, d.Refused), Counts: some(d.Counts),
+		Leader: s.HostName(d.Leader), Term: d.Term, PlannedOn: d.Index, PlannedAt: timeOf(d.PlannedAt), Seed: d.Seed,
+		Moves: some(d.Moves), Undoes: d.Undoes, Candidates: candidatesOf(s, vms, d.Proposed, d.Refused), Counts: some(d.Counts),
 	}
 }
 
@@ -48,7 +80,7 @@ func candidatesOf(s cluster.State, vms names, chosen, refused []cluster.Candidat
 	add := func(c cluster.Candidate, chosen bool) {
 		out = append(out, Candidate{
 			VM: vms.of(c.VM), VMUUID: c.VM, Source: s.HostName(c.Source), Target: hostName(s, c.Target),
-			Chosen: chosen, Code: c.Code, Text: c.Text, Predicted: effectOf(c.Predicted),
+			Chosen: chosen, Code: c.Code, Text: c.Text, Predicted: effectOf(c.Predicted), Rule: c.Rule, Score: scoreOf(c.Score),
 		})
 	}
 	for _, c := range chosen {

@@ -51,6 +51,18 @@ type BlockFigures struct {
 	GuestSeconds      *float64 `json:"guest_visible_seconds"` // mean as QEMU serves it: contains QEMU's own time
 }
 
+// BlockCounters are what the host's block layer counted of a VM's requests
+// since Epoch, each by operation: read, write, flush, discard.
+type BlockCounters struct {
+	By       string            `json:"by"`              // how the VM's requests are told from others': cgroup, submitter, or nobody: they are not
+	Epoch    Time              `json:"epoch"`           // when these counters began at 0
+	Requests map[string]uint64 `json:"requests_total"`  // as the kernel's disk statistics count them
+	Bytes    map[string]uint64 `json:"bytes_total"`     //
+	Errors   map[string]uint64 `json:"errors_total"`    // completions in error
+	QueueNS  map[string]uint64 `json:"queue_ns_total"`  // from a request's beginning to its issue to the device
+	DeviceNS map[string]uint64 `json:"device_ns_total"` // from its issue to its completion
+}
+
 // Memory is what a VM's memory did in the window.
 type Memory struct {
 	ResidentBytes        int64   `json:"resident_bytes"`

@@ -124,13 +124,16 @@ func (e explainer) thing(name string) error {
 	return nil
 }
 
-func (e explainer) vmsCalled(name string) []string {
-	if _, ok := e.state.Place(name); ok {
+func (e explainer) vmsCalled(name string) []string { return vmsCalled(e.state, e.vms, name) }
+
+// vmsCalled finds VMs by name or UUID.
+func vmsCalled(s cluster.State, vms names, name string) []string {
+	if _, ok := s.Place(name); ok {
 		return []string{name}
 	}
 	var out []string
-	for uuid := range e.state.Places() {
-		if e.vms.of(uuid) == name {
+	for uuid := range s.Places() {
+		if vms.of(uuid) == name {
 			out = append(out, uuid)
 		}
 	}
@@ -151,7 +154,7 @@ func (e explainer) vm(uuid string) {
 	for _, verdict := range scheduler.Explain(scheduler.Input{State: e.state, Now: e.now.Std()}, uuid) {
 		e.out.Verdicts = append(e.out.Verdicts, Candidate{
 			VM: vm.Name, VMUUID: uuid, Source: hostName(e.state, source), Target: hostName(e.state, verdict.Target),
-			Code: verdict.Code, Text: verdict.Text, Predicted: effectOf(verdict.Predicted),
+			Code: verdict.Code, Text: verdict.Text, Predicted: effectOf(verdict.Predicted), Rule: verdict.Rule, Score: scoreOf(verdict.Score),
 		})
 	}
 	e.newest(func(m cluster.Move) bool { return m.VM == uuid }, func(c cluster.Candidate) bool { return c.VM == uuid })

@@ -79,6 +79,26 @@ func TestUnknownOutcomeIsTriedUnderTheSameID(t *testing.T) {
 	}
 }
 
+// A move is ordered in the term in which it was planned. When a new term begins
+// meanwhile it is planned anew, and ordered once.
+func TestMoveThatCrossesAChangeOfLeader(t *testing.T) {
+	limits := apitest.Patient()
+	limits.Act = time.Minute
+	s := siteWithin(t, apitest.Suffering, limits)
+	s.Group.Turn(2)
+	before, _ := s.Group.Replica(apitest.HV2).State()
+	change, err := bySocket(t, s, "hv1").Migrate(patience(t), api.MigrateRequest{VM: "db-01"})
+	if err != nil || !change.Done || change.Move == nil {
+		t.Fatalf("change %+v, error %v", change, err)
+	}
+	if ids := s.Group.Proposals(); len(ids) != 3 || ids[0] != ids[2] {
+		t.Errorf("proposed under %q, want three times under one id", ids)
+	}
+	if after, _ := s.Group.Replica(apitest.HV2).State(); after.LastMove != before.LastMove+1 {
+		t.Errorf("%d moves were ordered", after.LastMove-before.LastMove)
+	}
+}
+
 func TestUnknownOutcomeIsSaid(t *testing.T) {
 	s := site(t, apitest.Moved)
 	s.Group.Doubt(1000)

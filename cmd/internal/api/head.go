@@ -38,6 +38,8 @@ type (
 	VMList = List[VM]
 	// MoveList is moves, newest first.
 	MoveList = List[Move]
+	// RuleList is rules, oldest first.
+	RuleList = List[Rule]
 	// DecisionList is decisions, newest first.
 	DecisionList = List[Decision]
 	// PeerList is every member, by name.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
@@ -13,12 +14,14 @@ type Host struct {
 	Name    string    `json:"name"`
 	State   HostState `json:"state"`   // ok, suffering, silent or unmeasured
 	Message string    `json:"message"` // why it is in that state
+	Cordon  *Cordon   `json:"cordon"`  // null: VMs may come
 	Fresh   bool      `json:"fresh"`   // its newest load snapshot still stands for the present
 
 	// AgeSeconds is the age of the newest snapshot; null before the first. The
 	// figures below are that snapshot's.
 	AgeSeconds         *float64       `json:"age_seconds"`
-	Source             cluster.Source `json:"source"`                // how waits are measured: ebpf, schedstat or none
+	Source             cluster.Source `json:"source"`                // how waits are measured: ebpf, sampled, sums, schedstat or none (docs/measurement.md)
+	WindowSeconds      float64        `json:"window_seconds"`        // that the figures below are of
 	CPUs               float64        `json:"cpus"`                  // for VMs
 	CPUUse             float64        `json:"cpu_use"`               // CPUs busy, everything counted
 	CPUOverhead        float64        `json:"cpu_overhead"`          // of cpu_use: what no move can shift
@@ -44,7 +47,8 @@ type Host struct {
 	Address            string         `json:"address"` // of Raft and agents' streams
 	APIAddress         string         `json:"api_address"`
 	MigrationAddress   string         `json:"migration_address"`
-	Lab                bool           `json:"lab"` // part of a test fleet
+	LinkBytesPerSecond int64          `json:"link_bytes_per_second"` // of the network device with that address; 0: the kernel does not say
+	Lab                bool           `json:"lab"`                   // part of a test fleet
 	JoinedAt           Time           `json:"joined_at"`
 }
 
@@ -69,9 +73,9 @@ const (
 func hostOf(s cluster.State, h cluster.Host, now cluster.Time) Host {
 	m, _ := s.Member(h.ID)
 	out := Host{
-		ID: h.ID, Name: s.HostName(h.ID), CPUs: m.CPUs.CPUs(), MemoryBytes: int64(m.Memory), MemoryUsedBytes: int64(s.MemoryUse(h.ID)),
+		ID: h.ID, Name: s.HostName(h.ID), CPUs: m.CPUs.CPUs(), MemoryBytes: int64(m.Memory), MemoryUsedBytes: int64(s.Charge(h.ID).Most),
 		Source: cluster.SourceNone, ExcessSeconds: seconds(h.Excess), VMs: residents(h.Inventory),
-		Version: m.Version, Address: m.Address, APIAddress: m.APIAddress, MigrationAddress: m.MigrationAddress, Lab: m.Lab, JoinedAt: timeOf(m.JoinedAt),
+		Version: m.Version, Address: m.Address, APIAddress: m.APIAddress, MigrationAddress: m.MigrationAddress, LinkBytesPerSecond: int64(m.MigrationLink), Lab: m.Lab, JoinedAt: timeOf(m.JoinedAt),
 	}
 	if p := m.Processor; p != nil {
 		out.Processor = &Processor{p.Model, p.Cores, p.MHz}
@@ -83,7 +87,17 @@ func hostOf(s cluster.State, h cluster.Host, now cluster.Time) Host {
 		out.AgeSeconds, out.Fresh = &age, h.Fresh(now)
 		out.figures(h, beat.Load)
 	}
-	out.State, out.Message = health(s, h, now)
+	out.State, out.Message = HealthOf(s, h, now)
+	if m.Hold != "" {
+		out.Message = strings.TrimSuffix("held by its own word: "+m.Hold+"; "+out.Message, "; ")
+	}
+	if out.Cordon = cordonOf(s, h.ID); out.Cordon != nil {
+		text := out.Cordon.message(out.VMs)
+		if out.Message != "" {
+			text += "; " + out.Message
+		}
+		out.Message = text
+	}
 	return out
 }
 
@@ -93,7 +107,7 @@ func (out *Host) figures(h cluster.Host, l cluster.Load) {
 	out.StealRatio, out.StealRatioMax, out.PainRatio = l.Steal.Float(), l.StealMax.Float(), l.Pain().Float()
 	out.ContentionRatio, out.ContentionRatioMax = l.Contention.Float(), l.ContentionMax.Float()
 	out.CPUInterrupts, out.CPUMeasuring, out.Pressure = l.Interrupts.CPUs(), l.Cost.CPUs(), pressureOf(l.Pressure)
-	out.BookErrorRatio, out.LostEvents = l.BookError.Float(), l.Lost
+	out.BookErrorRatio, out.LostEvents, out.WindowSeconds = l.BookError.Float(), l.Lost, l.Window.Seconds()
 	worst := cluster.Ratio(-1)
 	for _, v := range l.VMs {
 		out.RunQueueP99 = max(out.RunQueueP99, v.P99.Seconds())
@@ -104,7 +118,8 @@ func (out *Host) figures(h cluster.Host, l cluster.Load) {
 	}
 }
 
-func health(s cluster.State, h cluster.Host, now cluster.Time) (HostState, string) {
+// HealthOf is a hypervisor's health as the State has it, and the reason in words.
+func HealthOf(s cluster.State, h cluster.Host, now cluster.Time) (HostState, string) {
 	beat, seen := h.Last()
 	switch {
 	case !seen && h.Refused != nil:

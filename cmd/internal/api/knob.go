@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -30,7 +31,7 @@ func (k Knob) Text(value any) string { return k.text(value) }
 // knobs are the settings, in the order in which `evenkeel policy show` prints
 // them.
 var knobs = []Knob{
-	word("policy", "planner: demand, half-difference or off", func(s *cluster.Settings) *string { return &s.Policy }),
+	word("policy", "planner: "+strings.Join(cluster.Policies, ", ")+" or off", func(s *cluster.Settings) *string { return &s.Policy }),
 	word("profile", "patience: steady (3 min) or fast (3 s at twice the threshold)", func(s *cluster.Settings) *cluster.Profile { return &s.Profile }),
 	ratio("enter", "contention above which a host suffers", func(s *cluster.Settings) *cluster.Ratio { return &s.Enter }),
 	ratio("exit", "contention below which its excess is forgotten", func(s *cluster.Settings) *cluster.Ratio { return &s.Exit }),
@@ -43,7 +44,12 @@ var knobs = []Knob{
 	duration("claim_within", "an order's deadline", func(s *cluster.Settings) *time.Duration { return &s.ClaimWithin }),
 	duration("start_window", "a source starts within this after it saw an order", func(s *cluster.Settings) *time.Duration { return &s.StartWindow }),
 	duration("move_budget", "a migration that runs longer is aborted", func(s *cluster.Settings) *time.Duration { return &s.MoveBudget }),
-	rate("bandwidth", "of each migration, bytes per second; 0: libvirt's default", func(s *cluster.Settings) *cluster.BytesPerSecond { return &s.Bandwidth }),
+	rate("bandwidth", "of each migration, bytes per second; 0: half of the slower of both hosts' links", func(s *cluster.Settings) *cluster.BytesPerSecond { return &s.Bandwidth }),
+	duration("max_downtime", "standstill at a switch-over, until which memory is copied again; 0s: QEMU's 300 ms", func(s *cluster.Settings) *time.Duration { return &s.MaxDowntime }),
+	toggle("auto_converge", "slow a VM down that changes its memory faster than it is copied", func(s *cluster.Settings) *bool { return &s.AutoConverge }),
+	toggle("post_copy", "have a VM that has not converged by half its budget run on at the target before all of it is there; a link that is lost then ends it", func(s *cluster.Settings) *bool { return &s.PostCopy }),
+	count("parallel", "connections that a migration's memory goes over at once; 0 and 1: one", func(s *cluster.Settings) *int { return &s.Parallel }),
+	policyOf("definitions", "of a persistent VM that moves: follow it, everywhere (copies stay behind), or transient (at home only)", func(s *cluster.Settings) *cluster.Definitions { return &s.Definitions }, cluster.DefinitionsFollow),
 	duration("evidence_within", "silence of an end after which an outcome is unknown", func(s *cluster.Settings) *time.Duration { return &s.EvidenceWithin }),
 	duration("settle", "from a move's end to its verification", func(s *cluster.Settings) *time.Duration { return &s.Settle }),
 	duration("warm_up", "a new leader watches so long before it decides", func(s *cluster.Settings) *time.Duration { return &s.WarmUp }),
@@ -51,6 +57,18 @@ var knobs = []Knob{
 	duration("freeze_window", "within which they are counted", func(s *cluster.Settings) *time.Duration { return &s.FreezeWindow }),
 	ratio("freeze_silent", "share of silent hosts above which nothing moves", func(s *cluster.Settings) *cluster.Ratio { return &s.FreezeSilent }),
 	toggle("allow_unlocked", "move VMs whose disks have no lock", func(s *cluster.Settings) *bool { return &s.AllowUnlocked }),
+	toggle("arrive_paused", "move them too, paused until both ends prove that one copy is left", func(s *cluster.Settings) *bool { return &s.ArrivePaused }),
+	toggle("chains", "where no single move helps, move a VM out of the way of one that suffers", func(s *cluster.Settings) *bool { return &s.Chains }),
+	toggle("allow_unsafe", "move VMs also where libvirt takes a disk's cache mode for a danger (virsh migrate --unsafe)", func(s *cluster.Settings) *bool { return &s.AllowUnsafe }),
+	toggle("auto_undo", "take a move back, once, that evenkeel made by itself and that made things worse", func(s *cluster.Settings) *bool { return &s.AutoUndo }),
+	policyOf("copy_storage", "of disks that only a VM's host has: off (the VM stays), keep (copied, the old ones stay), move (and deleted at the source)", func(s *cluster.Settings) *cluster.CopyStorage { return &s.CopyStorage }, cluster.CopyStorageOff),
+	size("largest_vm", "memory of a VM that evenkeel moves by itself; 0B: any", func(s *cluster.Settings) *cluster.Bytes { return &s.LargestVM }),
+	duration("longest_move", "predicted time of a move that evenkeel begins by itself; 0s: any", func(s *cluster.Settings) *time.Duration { return &s.LongestMove }),
+	count("vm_moves_per_day", "moves within a day after which evenkeel leaves a VM where it is; 0: any", func(s *cluster.Settings) *int { return &s.VMMovesPerDay }),
+	duration("vm_downtime_per_day", "standstill within a day that moves may cost a VM; 0s: any", func(s *cluster.Settings) *time.Duration { return &s.VMDowntimePerDay }),
+	count("failover_hosts", "hosts that may fail so that their VMs find memory on the others; 0: no such reserve", func(s *cluster.Settings) *int { return &s.FailoverHosts }),
+	factor("memory_ratio", "how many times a host's memory its VMs' maxima may come to, 1 to 4; above 1 what they have in use must fit, too", func(s *cluster.Settings) *cluster.Ratio { return &s.MemoryRatio }),
+	policyOf("networks", "what equal names of networks mean: nothing until a first move has tested it (tested), or the same network (stated)", func(s *cluster.Settings) *cluster.Networks { return &s.Networks }, cluster.NetworksTested),
 	count("voters", "members that vote: 3 or 5; 0: 3, and 5 from five members on", func(s *cluster.Settings) *int { return &s.Voters }),
 }
 
@@ -93,11 +111,42 @@ func word[T ~string](name, meaning string, at func(*cluster.Settings) *T) Knob {
 	}
 }
 
+// policyOf is a word that is usual as long as nobody chose another.
+func policyOf[T ~string](name, meaning string, at func(*cluster.Settings) *T, usual T) Knob {
+	k := word(name, meaning, at)
+	k.show = func(s *cluster.Settings) any { return string(cmp.Or(*at(s), usual)) }
+	k.set = func(s *cluster.Settings, v string) error {
+		if *at(s) = T(v); T(v) == usual {
+			*at(s) = ""
+		}
+		return nil
+	}
+	return k
+}
+
 func ratio(name, meaning string, at func(*cluster.Settings) *cluster.Ratio) Knob {
 	return Knob{
 		name, meaning, func(s *cluster.Settings) any { return at(s).Float() },
 		func(s *cluster.Settings, v string) (err error) { *at(s), err = ParseRatio(v); return err },
 		ratioText,
+	}
+}
+
+// factor is a ratio that is 1 as long as nobody chose another.
+func factor(name, meaning string, at func(*cluster.Settings) *cluster.Ratio) Knob {
+	return Knob{
+		name, meaning, func(s *cluster.Settings) any { return cmp.Or(*at(s), cluster.Whole).Float() },
+		func(s *cluster.Settings, v string) error {
+			f, err := strconv.ParseFloat(v, 64)
+			if err != nil || !(f > 0 && f <= 1000) {
+				return fmt.Errorf("%.40q is not a factor; write it like 1 or 1.5", v)
+			}
+			if *at(s) = cluster.Ratio(math.Round(f * 1e6)); *at(s) == cluster.Whole {
+				*at(s) = 0
+			}
+			return nil
+		},
+		plainText,
 	}
 }
 
@@ -150,6 +199,19 @@ func rate(name, meaning string, at func(*cluster.Settings) *cluster.BytesPerSeco
 	}
 }
 
+func size(name, meaning string, at func(*cluster.Settings) *cluster.Bytes) Knob {
+	return Knob{
+		name, meaning, func(s *cluster.Settings) any { return int64(*at(s)) },
+		func(s *cluster.Settings, v string) (err error) {
+			if *at(s), err = config.ParseSize(v); err != nil {
+				return fmt.Errorf("%w; write it like 32GiB, or 0B for no bound", err)
+			}
+			return nil
+		},
+		sizeText,
+	}
+}
+
 func toggle(name, meaning string, at func(*cluster.Settings) *bool) Knob {
 	return Knob{
 		name, meaning, func(s *cluster.Settings) any { return *at(s) },
@@ -199,6 +261,21 @@ func ratioText(v any) string {
 
 func durationText(v any) string {
 	return time.Duration(figure(v) * float64(time.Second)).String()
+}
+
+// sizeText writes a size as it may be set: in the largest unit that it is a
+// whole number of.
+func sizeText(v any) string {
+	n := int64(figure(v))
+	for _, unit := range []struct {
+		name string
+		size cluster.Bytes
+	}{{"TiB", cluster.GiB << 10}, {"GiB", cluster.GiB}, {"MiB", cluster.MiB}, {"KiB", cluster.MiB >> 10}} {
+		if n != 0 && n%int64(unit.size) == 0 {
+			return fmt.Sprintf("%d%s", n/int64(unit.size), unit.name)
+		}
+	}
+	return fmt.Sprintf("%dB", n)
 }
 
 func rateText(v any) string {

@@ -27,7 +27,7 @@ func TestEverySettingHasItsKnob(t *testing.T) {
 // the JSON that lies between.
 func TestSettingsAreWrittenAsTheyAreShown(t *testing.T) {
 	before := cluster.DefaultSettings()
-	before.Bandwidth = cluster.BytesPerSecond(100 * cluster.MiB)
+	before.Bandwidth, before.MemoryRatio = cluster.BytesPerSecond(100*cluster.MiB), 1_250_000
 	data, err := json.Marshal(settingsOf(before))
 	if err != nil {
 		t.Fatal(err)
@@ -60,4 +60,30 @@ func TestParseRatio(t *testing.T) {
 			t.Errorf("%q is taken as %v", text, got)
 		}
 	}
+}
+
+// A factor of 1 is the setting as it was before it existed.
+func TestMemoryRatioIsAFactor(t *testing.T) {
+	for text, want := range map[string]cluster.Ratio{"1": 0, "1.0": 0, "1.5": 1_500_000, "4": 4 * cluster.Whole, "0.5": 500_000} {
+		if set, err := turn(cluster.Settings{}, map[string]string{"memory_ratio": text}); err != nil || set.MemoryRatio != want {
+			t.Errorf("%q: %d, %v; want %d", text, set.MemoryRatio, err, want)
+		}
+	}
+	for _, text := range []string{"", "0", "-1", "150%", "NaN", "Inf", "1e9", "two"} {
+		if set, err := turn(cluster.Settings{}, map[string]string{"memory_ratio": text}); err == nil {
+			t.Errorf("%q is taken as %v", text, set.MemoryRatio)
+		}
+	}
+}
+
+// FuzzRatio: a share is between nothing and all, or refused.
+func FuzzRatio(f *testing.F) {
+	for _, seed := range []string{"10%", "0.1", "NaN", "Inf", "-0", "1e-9", "1e999%", "100.0001%", " 5 % ", "0x1p-2"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if r, err := ParseRatio(text); err == nil && (r < 0 || r.Float() > 1) {
+			t.Errorf("%q is %v", text, r)
+		}
+	})
 }

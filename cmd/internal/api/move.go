@@ -27,10 +27,23 @@ type Move struct {
 	DowntimeMS *float64 `json:"downtime_ms"` // null: not known
 	Predicted  Effect   `json:"predicted"`
 	Measured   *Effect  `json:"measured"` // null until verified
-	Progress   Progress `json:"progress"`
+	// The most that its migration may send, 0 for no limit, and where that comes
+	// from: policy, source-link or target-link (half of it).
+	LimitBytesPerSecond int64           `json:"limit_bytes_per_second"`
+	LimitBy             cluster.LimitBy `json:"limit_by"`
+
+	// The networks that both hosts must have, and whether the move is the first
+	// between them over one of these.
+	Networks []string `json:"networks"`
+	Canary   bool     `json:"canary"`
+
+	Progress Progress `json:"progress"`
 	// What each end saw after the job had ended, null until it said so.
 	AtSource *Evidence `json:"at_source"`
 	AtTarget *Evidence `json:"at_target"`
+	// Autostart is what became of its mark to be started with its host: owed to
+	// the target, kept there, or lost; "" if it had none.
+	Autostart cluster.Autostart `json:"autostart"`
 
 	Why        string       `json:"why"`      // how it ended, in words
 	WhyCode    cluster.Code `json:"why_code"` // "" if no refusal
@@ -63,13 +76,14 @@ type Progress struct {
 	DirtyBytesPerSecond     int64   `json:"dirty_bytes_per_second"`     // what the VM writes
 	BandwidthBytesPerSecond int64   `json:"bandwidth_bytes_per_second"` // what is sent
 	Iteration               int64   `json:"iteration"`                  // of pre-copy
+	ThrottleRatio           float64 `json:"throttle_ratio"`             // by how much auto-converge slows the VM's vCPUs
 	Ratio                   float64 `json:"ratio"`                      // share of the total that is not remaining
 }
 
 func progressOf(p cluster.Progress) Progress {
 	out := Progress{
 		TotalBytes: int64(p.Total), ProcessedBytes: int64(p.Processed), RemainingBytes: int64(p.Remaining),
-		DirtyBytesPerSecond: int64(p.DirtyRate), BandwidthBytesPerSecond: int64(p.Bandwidth), Iteration: p.Iteration,
+		DirtyBytesPerSecond: int64(p.DirtyRate), BandwidthBytesPerSecond: int64(p.Bandwidth), Iteration: p.Iteration, ThrottleRatio: float64(p.Throttle) / 100,
 	}
 	if p.Total > 0 {
 		out.Ratio = min(max(1-float64(p.Remaining)/float64(p.Total), 0), 1)
@@ -82,8 +96,9 @@ func moveOf(s cluster.State, m cluster.Move) Move {
 		ID: m.ID, VM: m.VMName, VMUUID: m.VM, Source: s.HostName(m.Source), Target: s.HostName(m.Target),
 		State: m.State, Verdict: m.Verdict, Reason: m.Reason, Trigger: m.Trigger, Decision: m.Decision,
 		OrderedAt: timeOf(m.OrderedAt), StartedAt: timeOf(m.StartedAt), EndedAt: timeOf(m.EndedAt), Deadline: timeOf(m.Deadline),
-		Predicted: effectOf(m.Predicted), Progress: progressOf(m.Progress),
-		AtSource: evidenceOf(m.AtSource), AtTarget: evidenceOf(m.AtTarget),
+		Predicted: effectOf(m.Predicted), Progress: progressOf(m.Progress), LimitBytesPerSecond: int64(m.Limit.Rate), LimitBy: m.Limit.By,
+		AtSource: evidenceOf(m.AtSource), AtTarget: evidenceOf(m.AtTarget), Autostart: m.Autostart,
+		Networks: append([]string{}, m.Networks...), Canary: m.Canary,
 		Why: m.Why, WhyCode: m.WhyCode, Report: m.Report, AbortAsked: m.AbortAsked, ResolvedBy: m.ResolvedBy,
 		Term: m.Term, Index: m.Index,
 	}

@@ -195,7 +195,7 @@ func (s *Server) replay(ctx context.Context, v view, req *ReplayRequest) (*Repla
 	if err != nil {
 		return nil, inputGone(req.Decision, err)
 	}
-	again, _ := rebalancer.Evaluate(then, recorded.Leader, recorded.PlannedAt)
+	again := decideAgain(then, recorded)
 	again.ID, again.Repeated = recorded.ID, recorded.Repeated // of the record, not of the plan
 	out := &Replay{Head: v.head("Replay"), Member: s.cfg.Name, Decision: recorded.ID, Index: recorded.Index, At: timeOf(recorded.PlannedAt)}
 	if again.Result == cluster.ResultMoved && recorded.Result == cluster.ResultNothing {
@@ -208,6 +208,22 @@ func (s *Server) replay(ctx context.Context, v view, req *ReplayRequest) (*Repla
 	names := vmNames(then)
 	out.Recorded, out.Again = decisionOf(then, names, recorded), decisionOf(then, names, again)
 	return out, nil
+}
+
+// decideAgain runs what made a decision.
+func decideAgain(then cluster.State, recorded cluster.Decision) cluster.Decision {
+	var again cluster.Decision
+	switch {
+	case recorded.Asked != nil:
+		again, _ = rebalancer.Ask(then, recorded.Leader, recorded.PlannedAt, *recorded.Asked)
+	case recorded.Undoes != "":
+		again, _, _ = rebalancer.Undo(then, recorded.Leader, recorded.PlannedAt)
+	case recorded.Trigger == cluster.TriggerOperator:
+		again, _, _ = rebalancer.Obey(then, recorded.Leader, recorded.PlannedAt)
+	default:
+		again, _ = rebalancer.Evaluate(then, recorded.Leader, recorded.PlannedAt)
+	}
+	return again
 }
 
 func sameBytes(a, b cluster.Decision) (bool, error) {

@@ -119,7 +119,7 @@ func TestCurl(t *testing.T) {
 		{"Pause", `{"for_seconds":60,"id":"a\nb"}`, "invalid_argument", "id: must be printable"},
 		{"Moves", `{"limit":-1}`, "invalid_argument", "limit is -1"},
 		{"Explain", `{}`, "invalid_argument", "subject is missing"},
-		{"Frobnicate", `{}`, "unimplemented", "which is one of AddMember, Cancel, Decisions, Explain"},
+		{"Frobnicate", `{}`, "unimplemented", "which is one of AddMember, Cancel, Cordon, Decisions, Events, Explain"},
 	} {
 		status, answer := post(t, s, c.method, c.body)
 		got, _ := answer["code"].(string)

@@ -15,10 +15,14 @@ func (s *Server) status(ctx context.Context, v view, _ *Empty) (*Status, error) 
 		out.Leader = &Ref{h.Leader, v.state.HostName(h.Leader)}
 	}
 	out.Term = max(out.Term, h.Term)
-	peers := s.askPeers(ctx, v, s.cfg.Limits.Ping)
+	peers := s.statusPeers(ctx, v)
 	out.Quorum = quorumOf(peers)
 	out.warnQuorum(peers)
 	out.warnCertificates(peers, v.now)
+	if s.cfg.Webhooks != nil {
+		out.Webhooks = s.cfg.Webhooks()
+		out.warnWebhooks()
+	}
 	return out, nil
 }
 
@@ -72,7 +76,7 @@ func (s *Server) decisions(_ context.Context, v view, req *HistoryRequest) (*Dec
 }
 
 func (s *Server) settings(_ context.Context, v view, _ *Empty) (*Settings, error) {
-	return &Settings{v.head("Settings"), settingsOf(v.state.Settings)}, nil
+	return &Settings{v.head("Settings"), settingsOf(v.state.Settings), quietOf(v.state)}, nil
 }
 
 func (s *Server) version(_ context.Context, v view, _ *Empty) (*ServerVersion, error) {

@@ -17,6 +17,9 @@ type (
 	// PlanRequest asks what the leader would do now.
 	PlanRequest struct {
 		Policy string `json:"policy,omitempty"` // "" for the cluster's own
+		// Moves asks for a plan for the whole fleet of at most so many moves,
+		// whoever suffers; 0: for what would be ordered now.
+		Moves int `json:"moves,omitempty"`
 	}
 )
 

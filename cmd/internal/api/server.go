@@ -13,6 +13,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/cmd/internal/roles"
 	"github.com/evenkeel/evenkeel/consensus"
+	"github.com/evenkeel/evenkeel/consensus/definitions"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
@@ -33,12 +34,17 @@ type Local interface {
 // Config is what a Server needs.
 type Config struct {
 	Replica Replica
-	Local   Local            // nil on a witness
-	Journal Journal          // nil: this member keeps no journal
-	Members Membership       // nil: who is in the cluster cannot be changed here
-	Self    cluster.Identity // of this member's certificate
-	Name    string           // of this member, for people
-	Version string           // of the binary
+	Local   Local   // nil on a witness
+	Journal Journal // nil: this member keeps no journal
+	Events  Events  // nil: this member remembers no events
+	// Definitions is this member's memory of how VMs are defined; nil: it has none.
+	Definitions *definitions.Store
+	// Webhooks tells how this member's deliveries of events go; nil: it has none.
+	Webhooks func() []Webhook
+	Members  Membership       // nil: who is in the cluster cannot be changed here
+	Self     cluster.Identity // of this member's certificate
+	Name     string           // of this member, for people
+	Version  string           // of the binary
 
 	Listen string        // host:port for HTTPS, "" for none
 	Socket string        // path of the unix socket, "" for none
@@ -67,6 +73,9 @@ type Server struct {
 	peers   *peerClient
 	servers []served
 	plan    chan struct{} // one plan at a time
+	waiting chan struct{} // requests that wait for events
+	quit    chan struct{} // closed when the server is to end: nobody waits any more
+	ending  sync.Once
 }
 
 // served is a listener and what serves it.
@@ -98,7 +107,7 @@ func Listen(cfg Config) (*Server, error) {
 		cfg.Roles = &grants
 	}
 	cfg.Limits = cfg.Limits.withDefaults()
-	s := &Server{cfg: cfg, log: cfg.Logger.With("part", "api"), plan: make(chan struct{}, 1)}
+	s := &Server{cfg: cfg, log: cfg.Logger.With("part", "api"), plan: make(chan struct{}, 1), waiting: make(chan struct{}, maxWaiting), quit: make(chan struct{})}
 	if cfg.ClientTLS != nil {
 		s.peers = newPeerClient(cfg.ClientTLS)
 	}
@@ -170,6 +179,7 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	<-ctx.Done()
+	s.ending.Do(func() { close(s.quit) })
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
 	for _, l := range s.servers {

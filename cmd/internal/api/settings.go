@@ -7,7 +7,11 @@ import "github.com/evenkeel/evenkeel/scheduler/cluster"
 type Settings struct {
 	Head
 	Settings map[string]any `json:"settings"`
+	Quiet    *QuietHours    `json:"quiet"` // null: none
 }
+
+// UnsafeWarning is said wherever the setting unsafe is on.
+const UnsafeWarning = "the setting unsafe is true: VMs move whose disks' caches may keep back what they wrote, and may lose it"
 
 // SettingsRequest changes settings by name; a value is what `evenkeel policy
 // set` takes: 30s, 10%, 100MiB, true, a number or a word.

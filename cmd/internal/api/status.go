@@ -15,9 +15,10 @@ type Status struct {
 	Cluster string       `json:"cluster"`
 	Member  string       `json:"member"` // name of the one that answers
 	Version string       `json:"version"`
-	Lab     bool         `json:"lab"`     // every hypervisor belongs to a test fleet
-	Mode    cluster.Mode `json:"mode"`    // off, recommend or auto
-	ModeBy  string       `json:"mode_by"` // who set it, "" for nobody yet
+	Lab     bool         `json:"lab"`      // every hypervisor belongs to a test fleet
+	Mode    cluster.Mode `json:"mode"`     // off, recommend or auto
+	ModeBy  string       `json:"mode_by"`  // who set it, "" for nobody yet
+	ModeFor string       `json:"mode_for"` // whom auto is for, "" for all
 	Paused  *Pause       `json:"paused"`
 	Frozen  *Freeze      `json:"frozen"`
 	// Held is why no automatic move may be ordered now, null if one may.
@@ -27,6 +28,8 @@ type Status struct {
 	Quorum Quorum   `json:"quorum"`
 	Hosts  Fleet    `json:"hosts"`
 	Policy string   `json:"policy"`
+	// Reserve is null of one host alone, and while no host could take VMs.
+	Reserve *Reserve `json:"reserve"`
 
 	WorstHost *Host `json:"worst_host"` // by pain, of the fresh ones
 	WorstVM   *VM   `json:"worst_vm"`   // by pain, on fresh hosts; without live counters
@@ -35,6 +38,7 @@ type Status struct {
 	LastMove     *Move     `json:"last_move"` // newest that is not in flight
 	LastDecision *Decision `json:"last_decision"`
 	Warnings     []Warning `json:"warnings"`
+	Webhooks     []Webhook `json:"webhooks,omitempty"` // that the member which answers is to serve when it leads
 }
 
 // Fleet counts hypervisors and VMs.
@@ -69,7 +73,7 @@ type Warning struct {
 func statusOf(s cluster.State, now cluster.Time) *Status {
 	vms := vmNames(s)
 	out := &Status{
-		Cluster: s.Cluster, Mode: s.Mode, ModeBy: s.ModeBy, Held: refusalOf(s.Holding()), Term: s.Term, Policy: s.Settings.Policy,
+		Cluster: s.Cluster, Mode: s.Mode, ModeBy: s.ModeBy, ModeFor: s.Scope.String(), Held: refusalOf(s.Holding()), Term: s.Term, Policy: s.Settings.Policy,
 		Lab: allLab(s), InFlight: []Move{}, Warnings: []Warning{},
 	}
 	if p := s.Paused; p.Until > now {
@@ -94,6 +98,8 @@ func statusOf(s cluster.State, now cluster.Time) *Status {
 		out.LastDecision = &last
 		break
 	}
+	s.Now = max(s.Now, now)
+	out.Reserve = reserveOf(s.Standing())
 	out.warn(s, vms, now)
 	return out
 }
@@ -147,12 +153,39 @@ func (out *Status) warn(s cluster.State, vms names, now cluster.Time) {
 	warn := func(command, format string, args ...any) {
 		out.Warnings = append(out.Warnings, Warning{fmt.Sprintf(format, args...), command})
 	}
+	if s.Settings.AllowUnsafe {
+		warn("evenkeel policy set allow_unsafe=false", "%s", UnsafeWarning)
+	}
 	if f := out.Frozen; f != nil {
 		warn("evenkeel history", "evenkeel froze automation: %s; `evenkeel resume` lifts it", f.Cause)
+	}
+	if d := out.LastDecision; d != nil && d.Code == cluster.CodeCapacityShort {
+		warn("evenkeel explain", "CPUs are short, and no move would help: %s", d.Text)
 	}
 	for _, m := range out.InFlight {
 		if m.State == cluster.MoveUnknown {
 			warn("evenkeel explain "+m.ID, "the outcome of %s (%s) is unknown: %s", m.ID, m.VM, m.Why)
+		}
+	}
+	for _, m := range s.Members() {
+		if m.Hold != "" {
+			warn("evenkeel hosts", "%s is held by its own word: %s", m.Name, m.Hold)
+		}
+	}
+	out.warnReserve()
+	out.warnPauses(s, vms)
+	out.warnForeign(s, vms, now)
+	for _, c := range s.Cordons {
+		h, _ := s.Host(c.Host)
+		warn("evenkeel hosts", "%s is %s", s.HostName(c.Host), cordonOf(s, c.Host).message(residents(h.Inventory)))
+	}
+	for _, m := range s.MovesBackward() {
+		p, _ := s.Place(m.VM)
+		if now.Sub(m.OrderedAt) > 2*24*time.Hour {
+			break
+		}
+		if m.Verdict == cluster.VerdictWorse && m.Code != cluster.CodeUndo && now.Sub(m.VerifiedAt) < 24*time.Hour && slices.Equal(p.Hosts, []string{m.Target}) {
+			warn(fmt.Sprintf("evenkeel migrate %s %s --reason 'undo %s'", m.VMName, s.HostName(m.Source), m.ID), "%s made %s worse: %s", m.ID, m.VMName, m.Why)
 		}
 	}
 	if len(out.Hosts.Silent) > 0 {
@@ -162,6 +195,9 @@ func (out *Status) warn(s cluster.State, vms names, now cluster.Time) {
 		if _, moving := s.LiveMove(id); len(p.Hosts) > 1 && !moving {
 			warn("evenkeel vms show "+id, "VM %s is reported by %s", vms.of(id), strings.Join(hostNames(s, p.Hosts), " and "))
 		}
+	}
+	for w := range s.TwiceStarted() {
+		warn("evenkeel vms show "+w.VM, "libvirt at %s would start VM %s with that host, though %s has it, too: `virsh autostart --disable %s` there", s.HostName(w.Host), vms.of(w.VM), s.HostName(w.Other), w.VM)
 	}
 	for _, h := range s.Hosts() {
 		if beat, ok := h.Last(); ok && h.Fresh(now) && !beat.Load.Source.Causes() {
@@ -203,11 +239,13 @@ func (out *Status) warnCertificates(peers []Peer, now cluster.Time) {
 		if p.CertificateExpires.IsZero() || left > certWarned {
 			continue
 		}
+		next := "evenkeel certs renew"
 		text := fmt.Sprintf("the certificate of %s expires in %d days, at %s", p.Name, int(left/(24*time.Hour)), p.CertificateExpires.Format(time.RFC3339))
 		if left <= 0 {
+			next = "evenkeel certs host --help"
 			text = fmt.Sprintf("the certificate of %s expired at %s", p.Name, p.CertificateExpires.Format(time.RFC3339))
 		}
-		out.Warnings = append(out.Warnings, Warning{text, "evenkeel certs host --help"})
+		out.Warnings = append(out.Warnings, Warning{text, next})
 	}
 }
 

@@ -35,9 +35,10 @@ type VM struct {
 	// worker; {} if the source knows no roles.
 	ThreadRunNSTotal  map[string]uint64 `json:"thread_run_ns_total"`
 	ThreadWaitNSTotal map[string]uint64 `json:"thread_wait_ns_total"`
-	Epoch             Time              `json:"epoch"`      // when these counters began at 0
-	SampledAt         Time              `json:"sampled_at"` // when these counters were read
-	Source            cluster.Source    `json:"source"`     // of these counters: ebpf, schedstat or none
+	Epoch             Time              `json:"epoch"`          // when these counters began at 0
+	SampledAt         Time              `json:"sampled_at"`     // when these counters were read
+	BlockCounters     *BlockCounters    `json:"block_counters"` // null: the kernel does not count its block I/O
+	Source            cluster.Source    `json:"source"`         // of these counters: ebpf, sampled, sums, schedstat or none (docs/measurement.md)
 
 	// The figures below are of the host's newest load snapshot.
 	StealRatio         *float64         `json:"steal_ratio"`               // null: no figures of it
@@ -59,6 +60,7 @@ type VM struct {
 	AgeSeconds         *float64         `json:"age_seconds"`               // of the load snapshot
 	Move               string           `json:"move"`                      // id of its live move, ""
 	MovedAt            Time             `json:"moved_at"`                  // when its last move of ours ended
+	Rule               *VMRule          `json:"rule"`                      // what evenkeel may do with it by itself; null: what holds for the cluster
 }
 
 // RunQueueLatency is how long its runnable vCPUs waited: quantiles in seconds.
@@ -86,7 +88,7 @@ const (
 func vmOf(s cluster.State, uuid string, p cluster.Place, now cluster.Time) VM {
 	out := VM{
 		UUID: uuid, Name: uuid, State: VMUnknown, VCPUThreads: []int{}, VCPUWaitCauseNSTotal: map[string]uint64{},
-		VCPUWaitBehindNSTotal: map[string]uint64{}, ThreadRunNSTotal: map[string]uint64{}, ThreadWaitNSTotal: map[string]uint64{}, Culprits: []Culprit{}, Source: cluster.SourceNone, MovedAt: timeOf(p.Moved),
+		VCPUWaitBehindNSTotal: map[string]uint64{}, ThreadRunNSTotal: map[string]uint64{}, ThreadWaitNSTotal: map[string]uint64{}, Culprits: []Culprit{}, Source: cluster.SourceNone, MovedAt: timeOf(p.Moved), Rule: vmRuleOf(s, uuid),
 	}
 	live, moving := s.LiveMove(uuid)
 	if moving {
@@ -164,6 +166,7 @@ type LocalVM struct {
 	// source does not tell.
 	RoleRunNS  map[string]uint64 `json:"role_run_ns"`
 	RoleWaitNS map[string]uint64 `json:"role_wait_ns"`
+	Block      *BlockCounters    `json:"block"` // null: the kernel counts none
 	Source     string            `json:"source"`
 	Since      time.Time         `json:"since"`
 	SampledAt  time.Time         `json:"sampled_at"`
@@ -182,6 +185,7 @@ func (out *VM) count(l LocalVM) {
 	if l.BehindNS != nil {
 		out.VCPUWaitBehindNSTotal = l.BehindNS
 	}
+	out.BlockCounters = l.Block
 	out.Source, out.Epoch, out.SampledAt = cluster.Source(l.Source), Time{l.Since.UTC()}, Time{l.SampledAt.UTC()}
 }
 

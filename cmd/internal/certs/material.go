@@ -40,8 +40,11 @@ func LoadTLS(caFile, certFile, keyFile string) (*Material, error) {
 
 func loadTLS(caFile, certFile, keyFile string, now func() time.Time) (*Material, error) {
 	m := &Material{caFile: caFile, certFile: certFile, keyFile: keyFile, now: now, log: slog.New(slog.DiscardHandler)}
+	err := mend(certFile, keyFile)
+	if err != nil {
+		return nil, err
+	}
 	m.stamps = stampFiles(caFile, certFile, keyFile)
-	var err error
 	m.current, err = m.read()
 	if err != nil {
 		return nil, err

@@ -37,7 +37,7 @@ func verifyChain(where string, leaf *x509.Certificate, roots *x509.CertPool, usa
 	case now.Before(leaf.NotBefore):
 		return &Error{where, fmt.Errorf("%w: it is from %s on, this host's clock says %s", ErrNotYetValid, day(leaf.NotBefore), day(now)), "check the clocks of both hosts"}
 	case now.After(leaf.NotAfter):
-		return &Error{where, fmt.Errorf("%w: on %s, this host's clock says %s", ErrExpired, day(leaf.NotAfter), day(now)), "issue a new one with `evenkeel certs`; no restart is needed"}
+		return &Error{where, fmt.Errorf("%w: on %s, this host's clock says %s", ErrExpired, day(leaf.NotAfter), day(now)), "issue a new one with `evenkeel certs host` or `evenkeel certs operator` where the CA's key is; no restart is needed"}
 	}
 	_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage}})
 	return explain(where, err)

@@ -29,6 +29,7 @@ func (s *source) check(c *Config) {
 	s.checkAddresses(c)
 	s.checkPaths(c)
 	s.checkRoles(c.Roles)
+	s.checkWebhooks(c.Webhooks)
 	if c.Journal.Size != 0 && c.Journal.Size < minJournal {
 		s.blame("journal.size", "write at least 16MiB, or 0B for none", "%v is too little for a journal", c.Journal.Size)
 	}
@@ -37,7 +38,7 @@ func (s *source) check(c *Config) {
 func (s *source) checkRole(c *Config) {
 	switch c.Role {
 	case cluster.RoleHypervisor:
-		s.checkMigration(&c.Migration)
+		s.checkMigration(c)
 	case cluster.RoleWitness:
 		for _, key := range []string{"host.cpus", "host.memory", "libvirt", "migration"} {
 			if s.has(key) {
@@ -101,11 +102,16 @@ func (s *source) checkPeers(peers []string) {
 	}
 }
 
-func (s *source) checkMigration(m *Migration) {
+func (s *source) checkMigration(c *Config) {
+	m := &c.Migration
 	switch m.Transport {
-	case TransportTCP, TransportTLS, TransportSSH:
+	case TransportRelay, TransportTCP, TransportTLS, TransportSSH:
 	default:
-		s.blame("migration.transport", "write tls, ssh or tcp", "%.40q is not a transport", m.Transport)
+		s.blame("migration.transport", "write relay, tls, ssh or tcp", "%.40q is not a transport", m.Transport)
+	}
+	s.checkListen("migration.listen", m.Listen)
+	if (m.Listen == c.Listen.API || m.Listen == c.Listen.Cluster || m.Listen == c.Metrics) && !s.bad("listen") && !s.bad("migration.listen") {
+		s.blame("migration.listen", "choose another port", "%s is also an address of `listen`", m.Listen)
 	}
 	if m.Address == "" && !s.has("migration.address") {
 		return // it follows from advertise.cluster, which is blamed

@@ -4,9 +4,11 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 
 	"github.com/evenkeel/evenkeel/agent/procfs"
+	"github.com/evenkeel/evenkeel/agent/relay"
 	"github.com/evenkeel/evenkeel/cmd/internal/roles"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
@@ -29,8 +31,10 @@ type Config struct {
 	Socket    string       // unix socket for operators on this host
 	Roles     roles.Grants // what users and groups of this host may do at the socket
 	Journal   Journal
+	Webhooks  []Webhook `json:",omitempty"`
 	Log       Log
-	Lab       bool // a test fleet on one machine: `mode auto` asks for nothing
+	HoldFile  string // while it is there the host neither gives nor takes VMs: `hold` beside agent.yaml
+	Lab       bool   // a test fleet on one machine: `mode auto` asks for nothing
 }
 
 // Host describes the machine as far as it cannot or should not be measured.
@@ -67,31 +71,50 @@ type Libvirt struct {
 	Socket string // empty: the usual places of the monolithic and the modular daemon
 }
 
-// Transport is how this host's libvirtd is reached from other hosts.
+// Transport is how VMs get to this host: how its libvirtd is reached, and its
+// QEMU.
 type Transport string
 
 // The transports.
 const (
-	TransportTCP Transport = "tcp" // no encryption: lab and closed networks only
-	TransportTLS Transport = "tls"
-	TransportSSH Transport = "ssh"
+	TransportRelay Transport = "relay" // through evenkeel's relays, over the cluster's own mutual TLS
+	TransportTCP   Transport = "tcp"   // no encryption: closed networks only
+	TransportTLS   Transport = "tls"   // libvirt's own TLS, and QEMU's for the memory
+	TransportSSH   Transport = "ssh"   // root's SSH, for libvirt's orders only: the memory is not encrypted
 )
 
 // Migration says how VMs get to this host.
 type Migration struct {
 	Transport Transport
 	Address   string // IP address or host name, without port
+	Listen    string // host:port of the relay
 }
 
 // PeerURI returns the libvirt URI by which the source's libvirtd reaches this
-// host's.
-func (m Migration) PeerURI() string {
+// host's, or where the relay is.
+func (c Config) PeerURI() string {
+	m := c.Migration
+	if m.Transport == TransportRelay {
+		_, port, _ := net.SplitHostPort(m.Listen)
+		return relay.URI(net.JoinHostPort(m.Address, port), c.RelayDir())
+	}
 	return "qemu+" + string(m.Transport) + "://" + m.host() + "/system"
 }
 
-// URI returns where the source's QEMU sends the VM's memory. Libvirt picks the
-// port.
-func (m Migration) URI() string { return "tcp://" + m.host() }
+// MigrateURI returns where the source's QEMU sends the VM's memory. Libvirt
+// picks the port.
+func (c Config) MigrateURI() string {
+	if c.Migration.Transport == TransportRelay {
+		return c.PeerURI()
+	}
+	return "tcp://" + c.Migration.host()
+}
+
+// RelayDir is where the relay keeps the sockets of the moves in hand.
+func (c Config) RelayDir() string { return filepath.Join(filepath.Dir(c.Socket), "relay") }
+
+// RelayControl is the socket by which the daemon commands the relay.
+func (c Config) RelayControl() string { return filepath.Join(filepath.Dir(c.Socket), "relay.sock") }
 
 // host is the address as URIs want it.
 func (m Migration) host() string {
@@ -119,7 +142,7 @@ func defaults(hostname string) Config {
 		Listen:    Addresses{API: ":7470", Cluster: ":7471"},
 		Metrics:   "127.0.0.1:7472",
 		TLS:       TLS{CA: "/etc/evenkeel/tls/ca.pem", Cert: "/etc/evenkeel/tls/host.pem", Key: "/etc/evenkeel/tls/host.key"},
-		Migration: Migration{Transport: TransportTLS},
+		Migration: Migration{Transport: TransportRelay, Listen: ":7473"},
 		StateDir:  "/var/lib/evenkeel",
 		Socket:    "/run/evenkeel/agent.sock",
 		Roles:     roles.Default(),

@@ -44,8 +44,8 @@ func (d Draft) Plan(path string) (Plan, error) {
 		p.data, p.change = d.whole(), true
 	case err != nil:
 		return p, fmt.Errorf("configuration: %w", err)
-	case len(data) > maxFile:
-		return p, fmt.Errorf("configuration %s: larger than %d bytes", path, maxFile)
+	case len(data) > MaxFile:
+		return p, fmt.Errorf("configuration %s: larger than %d bytes", path, MaxFile)
 	default:
 		p.exists = true
 		p.data = d.complete(data)

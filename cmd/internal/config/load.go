@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
 
-// maxFile bounds a configuration file, in bytes. A real one has under 2 KiB.
-const maxFile = 64 << 10
+// MaxFile bounds a configuration file, or one of rules, in bytes. A real one has under 2 KiB.
+const MaxFile = 64 << 10
 
 // Load reads and checks the file. What is wrong in it comes back as
 // [Problems].
@@ -21,7 +22,7 @@ func Load(path string) (Config, error) {
 		return Config{}, fmt.Errorf("configuration: %w; deploy/agent.yaml.example is one to start from", err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration: %w", err)
 	}
@@ -29,7 +30,9 @@ func Load(path string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration: host name: %w", err)
 	}
-	return parse(path, data, hostname)
+	cfg, err := parse(path, data, hostname)
+	cfg.HoldFile = filepath.Join(filepath.Dir(path), "hold")
+	return cfg, err
 }
 
 // parse is [Load] without the machine.
@@ -52,8 +55,8 @@ func parse(path string, data []byte, hostname string) (Config, error) {
 // document returns the file's one YAML document.
 func (s *source) document(data []byte) *yaml.Node {
 	switch {
-	case len(data) > maxFile:
-		s.blameAt(position{}, "", "it should be a page long; deploy/agent.yaml.example is one to start from", "the file is larger than %d bytes", maxFile)
+	case len(data) > MaxFile:
+		s.blameAt(position{}, "", "it should be a page long; deploy/agent.yaml.example is one to start from", "the file is larger than %d bytes", MaxFile)
 		return nil
 	case !utf8.Valid(data):
 		s.blameAt(position{}, "", "save it as UTF-8", "the file is not UTF-8 text")
@@ -118,6 +121,7 @@ func (s *source) decode(root *yaml.Node, cfg *Config) {
 	migration := top.section("migration")
 	text(migration, "transport", &cfg.Migration.Transport)
 	migration.text("address", &cfg.Migration.Address)
+	migration.text("listen", &cfg.Migration.Listen)
 	migration.done()
 
 	top.text("stateDir", &cfg.StateDir)
@@ -132,6 +136,8 @@ func (s *source) decode(root *yaml.Node, cfg *Config) {
 	journal := top.section("journal")
 	journal.size("size", &cfg.Journal.Size)
 	journal.done()
+
+	top.webhooks("webhooks", &cfg.Webhooks)
 
 	log := top.section("log")
 	log.level("level", &cfg.Log.Level)

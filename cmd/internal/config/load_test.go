@@ -56,7 +56,8 @@ func TestExampleSaysWhatItMeans(t *testing.T) {
 		Metrics:   "127.0.0.1:7472",
 		Advertise: Addresses{API: "10.199.0.1:7470", Cluster: "10.199.0.1:7471"},
 		TLS:       TLS{CA: "/etc/evenkeel/tls/ca.pem", Cert: "/etc/evenkeel/tls/host.pem", Key: "/etc/evenkeel/tls/host.key"},
-		Migration: Migration{Transport: TransportTLS, Address: "10.199.0.1"},
+		Migration: Migration{Transport: TransportRelay, Address: "10.199.0.1", Listen: ":7473"},
+		HoldFile:  "../../../deploy/hold",
 		StateDir:  "/var/lib/evenkeel",
 		Socket:    "/run/evenkeel/agent.sock",
 		Roles:     roles.Default(),
@@ -79,7 +80,7 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	example.Host.Zone, example.Host.CPUs, example.Host.Memory, example.Cluster = "", nil, 0, least.Cluster
+	example.Host.Zone, example.Host.CPUs, example.Host.Memory, example.Cluster, example.HoldFile = "", nil, 0, least.Cluster, ""
 	if diff := cmp.Diff(least, example); diff != "" {
 		t.Errorf("defaults (-) and example (+) differ:\n%s", diff)
 	}
@@ -91,7 +92,7 @@ func TestLoadNamesTheFile(t *testing.T) {
 		t.Errorf("missing file: %v", err)
 	}
 	for name, data := range map[string][]byte{
-		"is larger than": []byte("# " + strings.Repeat("x", maxFile)),
+		"is larger than": []byte("# " + strings.Repeat("x", MaxFile)),
 		"not UTF-8":      {'r', 0xff, 0xfe},
 	} {
 		path := filepath.Join(t.TempDir(), "agent.yaml")
@@ -111,14 +112,17 @@ func TestMigrationURIs(t *testing.T) {
 		migration Migration
 		peer, uri string
 	}{
-		{Migration{TransportTCP, "10.199.0.1"}, "qemu+tcp://10.199.0.1/system", "tcp://10.199.0.1"},
-		{Migration{TransportTLS, "hv1.example"}, "qemu+tls://hv1.example/system", "tcp://hv1.example"},
-		{Migration{TransportSSH, "fd00::1"}, "qemu+ssh://[fd00::1]/system", "tcp://[fd00::1]"},
+		{Migration{TransportRelay, "10.199.0.1", ":7473"}, "relay://10.199.0.1:7473/run/evenkeel/relay", "relay://10.199.0.1:7473/run/evenkeel/relay"},
+		{Migration{TransportRelay, "fd00::1", "[fd00::1]:7473"}, "relay://[fd00::1]:7473/run/evenkeel/relay", "relay://[fd00::1]:7473/run/evenkeel/relay"},
+		{Migration{TransportTCP, "10.199.0.1", ""}, "qemu+tcp://10.199.0.1/system", "tcp://10.199.0.1"},
+		{Migration{TransportTLS, "hv1.example", ""}, "qemu+tls://hv1.example/system", "tcp://hv1.example"},
+		{Migration{TransportSSH, "fd00::1", ""}, "qemu+ssh://[fd00::1]/system", "tcp://[fd00::1]"},
 	} {
-		if got := c.migration.PeerURI(); got != c.peer {
+		cfg := Config{Migration: c.migration, Socket: "/run/evenkeel/agent.sock"}
+		if got := cfg.PeerURI(); got != c.peer {
 			t.Errorf("%+v: peer URI %s, want %s", c.migration, got, c.peer)
 		}
-		if got := c.migration.URI(); got != c.uri {
+		if got := cfg.MigrateURI(); got != c.uri {
 			t.Errorf("%+v: memory URI %s, want %s", c.migration, got, c.uri)
 		}
 	}
@@ -170,7 +174,7 @@ func FuzzParse(f *testing.F) {
 		if cfg.Role == cluster.RoleWitness {
 			return
 		}
-		for _, uri := range []string{cfg.Migration.PeerURI(), cfg.Migration.URI()} {
+		for _, uri := range []string{cfg.PeerURI(), cfg.MigrateURI()} {
 			if _, err := url.Parse(uri); err != nil {
 				t.Errorf("migration leads to an odd URI: %v", err)
 			}

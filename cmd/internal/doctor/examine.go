@@ -24,7 +24,11 @@ type Patient struct {
 	// Members asks the running daemon for the cluster's members; an error means
 	// that none runs here.
 	Members func(ctx context.Context, socket string) ([]api.Peer, error)
-	Now     func() time.Time
+	// VMs asks the running daemon for the cluster's VMs.
+	VMs func(ctx context.Context, socket string) ([]api.VM, error)
+	// Settings asks the running daemon for the cluster's settings.
+	Settings func(ctx context.Context, socket string) (*api.Settings, error)
+	Now      func() time.Time
 }
 
 // libvirtTime bounds what libvirt is asked.
@@ -38,7 +42,8 @@ type visit struct {
 	members    []api.Peer
 	daemon     error // why no daemon answers
 	guests     []agent.Guest
-	listed     error // why there are no guests to look at
+	starts     []string // VMs that are off here, and started with this host
+	listed     error    // why there are no guests to look at
 }
 
 // Examine makes all checks, in an order in which the first failure is likely
@@ -59,7 +64,9 @@ func Examine(ctx context.Context, p Patient) []Finding {
 	add("schedstat", v.schedstat)
 	add("libvirt", func() Finding { return v.libvirt(ctx) })
 	add("vcpu threads", v.threads)
+	add("autostart", func() Finding { return v.autostart(ctx) })
 	add("migration", v.migration)
+	add("policy", func() Finding { return v.policy(ctx) })
 	add("state folder", v.stateDir)
 	add("ports", v.ports)
 	add("operators", v.operators)
@@ -91,7 +98,9 @@ func (v *visit) libvirt(ctx context.Context) Finding {
 	defer h.Close()
 	ctx, cancel := context.WithTimeout(ctx, libvirtTime)
 	defer cancel()
-	v.guests, v.listed = h.Guests(ctx)
+	if v.guests, v.listed = h.Guests(ctx); v.listed == nil {
+		v.starts, v.listed = libvirt.NewSurvey(h).Starts(ctx)
+	}
 	if v.listed != nil {
 		return fail("systemctl start virtqemud.socket (or libvirtd.socket), or set libvirt.socket to where it listens", "%v", v.listed)
 	}

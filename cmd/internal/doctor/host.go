@@ -68,8 +68,9 @@ func (v *visit) certificates() Finding {
 		return fail("use a certificate of this cluster, or correct cluster.id", "%s is of cluster %s, cluster.id is %s", v.cfg.TLS.Cert, id.ClusterID, v.cfg.Cluster.ID)
 	case !member || role != v.cfg.Role:
 		return fail("make one with `evenkeel certs host --kind agent|witness`", "%s is of kind %s, the role is %s", v.cfg.TLS.Cert, id.Kind, v.cfg.Role)
-	case left < soon:
-		return warn("evenkeel certs host --id "+id.MemberID+" ...; no restart is needed", "expires in %v", left.Round(time.Hour))
+	case left < soon || v.Now().Sub(m.RenewAt()) > soon:
+		// The daemon renews it long before: it has failed to, or has not run.
+		return warn("evenkeel certs renew", "expires in %v and was not renewed", left.Round(time.Hour))
 	}
 	return pass("%s %s, until %s", id.Kind, id.Name, m.NotAfter().UTC().Format("2006-01-02"))
 }
@@ -81,9 +82,9 @@ func (v *visit) migration() Finding {
 	case v.witness():
 		return skip(noVMs)
 	case v.cfg.Migration.Transport == config.TransportTCP && !v.cfg.Lab:
-		return warn("set migration.transport to tls or ssh, unless the network is closed", "VMs' memory and libvirt's orders travel unencrypted and unauthenticated (tcp)")
+		return warn("set migration.transport to relay, unless the network is closed", "VMs' memory and libvirt's orders travel unencrypted and unauthenticated (tcp)")
 	}
-	return pass("others reach this libvirt at %s", v.cfg.Migration.PeerURI())
+	return pass("others reach this libvirt at %s", v.cfg.PeerURI())
 }
 
 func (v *visit) ports() Finding {

@@ -26,6 +26,7 @@ const (
 	agentSocket  = "/run/evenkeel/agent.sock"
 	apiPort      = "7470"
 	clusterPort  = "7471"
+	relayPort    = "7473"
 	certValidity = 30 * 24 * time.Hour
 	// agentNice keeps the daemon running on time between busy guests, as
 	// CPUWeight does on a real hypervisor.
@@ -70,6 +71,7 @@ type (
 	agentMigration struct {
 		Transport string `yaml:"transport"`
 		Address   string `yaml:"address"`
+		Listen    string `yaml:"listen"`
 	}
 )
 
@@ -148,7 +150,7 @@ func agentConfigOf(m Manifest, h HostState) agentYAML {
 	if h.Role == RoleHypervisor {
 		y.Host.CPUs, y.Host.Memory = h.CPUs, h.Memory.String()
 		y.Libvirt = &agentLibvirt{Socket: libvirtSocket}
-		y.Migration = &agentMigration{Transport: "tcp", Address: h.Address}
+		y.Migration = &agentMigration{Transport: m.Transport, Address: h.Address, Listen: net.JoinHostPort(h.Address, relayPort)}
 	}
 	return y
 }

@@ -17,7 +17,7 @@ import (
 func planOnly(t *testing.T, s Scenario) *Lab {
 	t.Helper()
 	s.fillDefaults()
-	m := Manifest{Version: manifestVersion, Name: "t", ClusterID: uuid.NewString()}
+	m := Manifest{Version: manifestVersion, Name: "t", ClusterID: uuid.NewString(), Transport: s.Transport}
 	for i, h := range s.Hypervisors {
 		m.Hosts = append(m.Hosts, HostState{Name: h.Name, Role: RoleHypervisor, Address: hostAddress(i), CPUs: "0-1,3", Memory: h.Memory})
 	}

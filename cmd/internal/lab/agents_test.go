@@ -16,7 +16,8 @@ func TestAgentsAreStartedRaisedAndTold(t *testing.T) {
 	opts.NoAgents = false
 	l := upForTest(t, Scenario{
 		Hypervisors: []Hypervisor{{Name: "hv1"}, {Name: "hv2"}}, Witness: true,
-		Mode: "auto", Policy: map[string]string{"settle": "20s", "cooldown": "1m"},
+		Transport: TransportTCP, // the test's evenkeeld is no relay
+		Mode:      "auto", Policy: map[string]string{"settle": "20s", "cooldown": "1m"},
 	}, opts)
 	for _, h := range l.Hosts() {
 		pid, err := l.AgentPID(h.Name)

@@ -27,6 +27,10 @@ func (l *Lab) domain(g GuestState) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	disk, err := diskArgument(g)
+	if err != nil {
+		return "", err
+	}
 	d := libvirtxml.Domain{
 		Type:   "qemu",
 		Name:   g.Name,
@@ -40,13 +44,15 @@ func (l *Lab) domain(g GuestState) (string, error) {
 			// Quiet: each character on the serial console costs the guest an
 			// exit, and a boot's 40 kB cost it seconds. No check of the timer: on a
 			// starved CPU emulated ticks come too late for it, and it panics.
-			Cmdline: "console=ttyS0 no_timer_check quiet loglevel=1 panic=-1 cryptomgr.notests mitigations=off nokaslr ek.load=" + schedule.String(),
+			Cmdline: "console=ttyS0 no_timer_check quiet loglevel=1 panic=-1 cryptomgr.notests mitigations=off nokaslr clearcpuid=13 ek.load=" + schedule.String() + disk,
 		},
 		Features:   &libvirtxml.DomainFeatureList{ACPI: &libvirtxml.DomainFeature{}, APIC: &libvirtxml.DomainFeatureAPIC{}},
 		OnPoweroff: "destroy", OnReboot: "destroy", OnCrash: "destroy",
 		Devices: &libvirtxml.DomainDeviceList{
 			Controllers: []libvirtxml.DomainController{{Type: "usb", Model: "none"}},
 			MemBalloon:  &libvirtxml.DomainMemBalloon{Model: "none"},
+			Disks:       l.disks(g),
+			Interfaces:  interfaces(g),
 			Serials: []libvirtxml.DomainSerial{{
 				// The same file on every host, appended to: a migration
 				// leaves no seam.
@@ -58,6 +64,16 @@ func (l *Lab) domain(g GuestState) (string, error) {
 		},
 	}
 	return d.Marshal()
+}
+
+func interfaces(g GuestState) []libvirtxml.DomainInterface {
+	if g.Bridge == "" {
+		return nil
+	}
+	return []libvirtxml.DomainInterface{{
+		Source: &libvirtxml.DomainInterfaceSource{Bridge: &libvirtxml.DomainInterfaceSourceBridge{Bridge: g.Bridge}},
+		Model:  &libvirtxml.DomainInterfaceModel{Type: "virtio"},
+	}}
 }
 
 // StartGuest starts a guest on its hypervisor. It returns when QEMU runs;
@@ -79,7 +95,7 @@ func (l *Lab) StartGuest(ctx context.Context, g Guest) error {
 			return err
 		}
 		if err := l.startGuest(ctx, state); err != nil {
-			return errors.Join(err, l.forgetGuest(g.Name))
+			return errors.Join(err, l.forgetGuest(ctx, g.Name))
 		}
 		return nil
 	})
@@ -87,12 +103,29 @@ func (l *Lab) StartGuest(ctx context.Context, g Guest) error {
 
 func (l *Lab) recordGuest(g Guest) (GuestState, error) {
 	state := GuestState{Guest: g, UUID: uuid.NewString()}
-	return state, l.record(func(m *Manifest) { m.Guests = append(m.Guests, state) })
+	return state, l.record(func(m *Manifest) {
+		state.DiskPort = m.diskPort(g.Disk)
+		m.Guests = append(m.Guests, state)
+	})
 }
 
 func (l *Lab) startGuest(ctx context.Context, g GuestState) error {
+	if g.Disk != nil && l.manifestCopy().NoDisks {
+		return noDrivers(g.Name)
+	}
 	if err := os.MkdirAll(l.guestDir(g.Name), 0o755); err != nil {
 		return err
+	}
+	if g.Disk != nil && g.Disk.Shared {
+		if err := l.shareVolume(ctx); err != nil {
+			return fmt.Errorf("disk of guest %s: %w", g.Name, err)
+		}
+	}
+	if err := l.makeDisk(g); err != nil {
+		return fmt.Errorf("disk of guest %s: %w", g.Name, err)
+	}
+	if err := l.serveDisk(ctx, g); err != nil {
+		return fmt.Errorf("disk of guest %s: %w", g.Name, err)
 	}
 	// Tests that follow a guest need not wait for QEMU to make the file.
 	if err := os.WriteFile(l.SerialLog(g.Name), nil, 0o644); err != nil {
@@ -121,12 +154,22 @@ func (l *Lab) StopGuest(ctx context.Context, name string) error {
 				return err
 			}
 		}
-		return l.forgetGuest(name)
+		return l.forgetGuest(ctx, name)
 	})
 }
 
-func (l *Lab) forgetGuest(name string) error {
-	err := l.record(func(m *Manifest) {
+func (l *Lab) forgetGuest(ctx context.Context, name string) error {
+	g, err := l.Guest(name)
+	if err != nil {
+		return err
+	}
+	if err := g.DiskServer.kill(ctx); err != nil {
+		return err
+	}
+	if err := l.removeShared(g); err != nil {
+		return err
+	}
+	err = l.record(func(m *Manifest) {
 		// A new slice, for copies of the manifest share the old one.
 		m.Guests = slices.DeleteFunc(slices.Clone(m.Guests), func(g GuestState) bool { return g.Name == name })
 	})

@@ -116,6 +116,7 @@ type Lab struct {
 	set  cpuset
 
 	changing sync.Mutex // held by the methods that change the lab
+	volume   sync.Mutex // held while the volume is made
 
 	mu       sync.Mutex
 	manifest Manifest

@@ -104,3 +104,6 @@ func (l *Lab) SignalLibvirtd(ctx context.Context, host string, sig syscall.Signa
 	}
 	return h.Libvirtd.Signal(sig)
 }
+
+// LibvirtSocket is where a host's libvirtd listens, as the machine sees it.
+func (l *Lab) LibvirtSocket(host string) (string, error) { return l.HostPath(host, libvirtSocket) }

@@ -23,20 +23,25 @@ const (
 // each thing, so what it names may not exist, but nothing exists that neither
 // it names nor a cgroup of the lab's holds.
 type Manifest struct {
-	Version   int          `json:"version"`
-	Name      string       `json:"name"`
-	Building  bool         `json:"building"` // Up has not ended yet, or died
-	CreatedAt time.Time    `json:"created_at"`
-	BootID    string       `json:"boot_id"` // of the machine: processes of another boot are gone
-	ClusterID string       `json:"cluster_id"`
-	Agents    bool         `json:"agents"`
-	Cgroup    string       `json:"cgroup"`
-	Delegated bool         `json:"delegated"` // we enabled cpuset at the root of cgroup v2
-	BinDir    string       `json:"bin_dir"`
-	Switch    Process      `json:"switch"`
-	Hosts     []HostState  `json:"hosts"`
-	Guests    []GuestState `json:"guests"`
-	Mode      string       `json:"mode"`
+	Version   int       `json:"version"`
+	Name      string    `json:"name"`
+	Building  bool      `json:"building"` // Up has not ended yet, or died
+	CreatedAt time.Time `json:"created_at"`
+	BootID    string    `json:"boot_id"` // of the machine: processes of another boot are gone
+	ClusterID string    `json:"cluster_id"`
+	Agents    bool      `json:"agents"`
+	Cgroup    string    `json:"cgroup"`
+	Delegated bool      `json:"delegated"` // we enabled cpuset at the root of cgroup v2
+	BinDir    string    `json:"bin_dir"`
+	Switch    Process   `json:"switch"`
+	// VolumeServer serves what the hosts share, if a guest asked for it.
+	VolumeServer Process      `json:"volume_server,omitzero"`
+	Hosts        []HostState  `json:"hosts"`
+	Guests       []GuestState `json:"guests"`
+	Mode         string       `json:"mode"`
+	Transport    string       `json:"transport"`
+	// NoDisks: the kernel came without drivers of disks.
+	NoDisks bool `json:"no_disks,omitempty"`
 }
 
 // HostState is one host of a lab.
@@ -49,7 +54,9 @@ type HostState struct {
 	UUID     string  `json:"uuid"` // libvirt's host UUID
 	Holder   Process `json:"holder"`
 	Libvirtd Process `json:"libvirtd"`
+	Relay    Process `json:"relay"`
 	Agent    Process `json:"agent"`
+	Volume   Process `json:"volume,omitzero"` // its client of what the hosts share
 }
 
 // The roles.
@@ -62,6 +69,9 @@ const (
 type GuestState struct {
 	Guest
 	UUID string `json:"uuid"`
+	// DiskPort and DiskServer are of a disk that is served; 0 without.
+	DiskPort   int     `json:"disk_port,omitempty"`
+	DiskServer Process `json:"disk_server,omitzero"`
 }
 
 func (m *Manifest) host(name string) (*HostState, error) {

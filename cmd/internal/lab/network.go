@@ -18,6 +18,9 @@ const (
 	prefixBits = 24
 )
 
+// switchAddress is of what stands beside the bridge: servers of disks.
+const switchAddress = "10.199.0.254"
+
 // hostAddress is the i-th host's, from 0.
 func hostAddress(i int) string { return fmt.Sprintf("10.199.0.%d", i+1) }
 
@@ -46,6 +49,9 @@ func buildSwitch(holder Process) error {
 		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridgeName}}
 		if err := h.LinkAdd(bridge); err != nil {
 			return fmt.Errorf("add bridge: %w", err)
+		}
+		if err := addAddress(h, bridge, switchAddress); err != nil {
+			return err
 		}
 		return setLink(h, bridgeName, true)
 	})
@@ -80,14 +86,21 @@ func plugIn(bridge, host Process, name, address string) error {
 		if err != nil {
 			return err
 		}
-		ip := &net.IPNet{IP: net.ParseIP(address), Mask: net.CIDRMask(prefixBits, 32)}
-		if err := h.AddrAdd(port, &netlink.Addr{IPNet: ip}); err != nil {
-			return fmt.Errorf("add address %s: %w", address, err)
+		if err := addAddress(h, port, address); err != nil {
+			return err
 		}
 		return setLink(h, portName, true)
 	})
 	if err != nil {
 		return fmt.Errorf("network of %s: %w", name, err)
+	}
+	return nil
+}
+
+func addAddress(h *netlink.Handle, link netlink.Link, address string) error {
+	ip := &net.IPNet{IP: net.ParseIP(address), Mask: net.CIDRMask(prefixBits, 32)}
+	if err := h.AddrAdd(link, &netlink.Addr{IPNet: ip}); err != nil {
+		return fmt.Errorf("add address %s: %w", address, err)
 	}
 	return nil
 }

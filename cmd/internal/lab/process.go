@@ -97,8 +97,18 @@ func (p Process) kill(ctx context.Context) error {
 		return err
 	}
 	return poll(ctx, 10*time.Millisecond, fmt.Sprintf("end of process %d", p.PID), func() (bool, error) {
-		return !p.Alive(), nil
+		return !p.Alive() && !p.lingers(), nil
 	})
+}
+
+// lingers says whether a process that has been killed still has threads: its
+// first one is a zombie before they have let go of its sockets.
+func (p Process) lingers() bool {
+	if _, start, err := procStat(p.PID); err != nil || start != p.StartTime {
+		return false
+	}
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", p.PID))
+	return err == nil && len(tasks) > 1
 }
 
 // launcher moves itself into a cgroup and starts a program that outlives it

@@ -37,6 +37,8 @@ type Scenario struct {
 	Mode string `yaml:"mode" json:"mode,omitempty"`
 	// Policy holds cluster settings by name, such as cooldown: 20s.
 	Policy map[string]string `yaml:"policy" json:"policy,omitempty"`
+	// Transport is how VMs travel: relay, as evenkeel comes, or tcp.
+	Transport string `yaml:"transport" json:"transport"`
 	// For ends `evenkeel-lab run` after this long. Zero: at Ctrl-C.
 	For time.Duration `yaml:"for" json:"for,omitempty"`
 }
@@ -58,7 +60,18 @@ type Guest struct {
 	Memory Bytes  `yaml:"memory" json:"memory"`
 	// Load is a schedule of package load, such as cpu:30@60s,cpu:100.
 	Load string `yaml:"load" json:"load,omitempty"`
+	// Disk is nil for a guest without one.
+	Disk *Disk `yaml:"disk" json:"disk,omitempty"`
+	// Bridge is what its network interface is plugged into, "" for a guest
+	// without one. The lab makes no bridges.
+	Bridge string `yaml:"bridge" json:"bridge,omitempty"`
 }
+
+// How VMs travel.
+const (
+	TransportRelay = "relay"
+	TransportTCP   = "tcp"
+)
 
 // Defaults, and the least memory in which the guests' kernel boots.
 const (
@@ -123,6 +136,9 @@ func ParseScenario(name string, data []byte) (Scenario, error) {
 }
 
 func (s *Scenario) fillDefaults() {
+	if s.Transport == "" {
+		s.Transport = TransportRelay
+	}
 	for i := range s.Hypervisors {
 		if s.Hypervisors[i].Memory == 0 {
 			s.Hypervisors[i].Memory = defaultHostMemory
@@ -139,6 +155,11 @@ func (g *Guest) fillDefaults() {
 	}
 	if g.Memory == 0 {
 		g.Memory = defaultGuestMemory
+	}
+	if g.Disk != nil {
+		disk := *g.Disk // the scenario's caller keeps its own
+		disk.fillDefaults()
+		g.Disk = &disk
 	}
 }
 
@@ -182,6 +203,9 @@ func (s Scenario) Check() error {
 	if !slices.Contains([]string{"", "off", "recommend", "auto"}, s.Mode) {
 		return fmt.Errorf("mode %q must be off, recommend or auto", s.Mode)
 	}
+	if !slices.Contains([]string{TransportRelay, TransportTCP}, s.Transport) {
+		return fmt.Errorf("transport %q must be %s or %s", s.Transport, TransportRelay, TransportTCP)
+	}
 	if s.For < 0 {
 		return fmt.Errorf("for: %v is negative", s.For)
 	}
@@ -215,6 +239,11 @@ func (g Guest) check() error {
 	}
 	if _, err := load.Parse(g.Load); err != nil {
 		return fmt.Errorf("%s: %w", g.Name, err)
+	}
+	if g.Disk != nil {
+		if err := g.Disk.check(); err != nil {
+			return fmt.Errorf("%s: %w", g.Name, err)
+		}
 	}
 	return nil
 }

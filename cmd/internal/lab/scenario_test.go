@@ -45,6 +45,7 @@ for: 90s
 		Hypervisors: []Hypervisor{{Name: "a", CPUs: "0-1", Memory: 8 << 30}, {Name: "b", Memory: 4 << 30}},
 		Guests:      []Guest{{Name: "g", On: "b", VCPUs: 1, Memory: 128 << 20}},
 		Mode:        "auto", Policy: map[string]string{"cooldown": "20s", "per_host": "2"}, For: 90 * time.Second,
+		Transport: TransportRelay,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -75,6 +76,14 @@ func TestScenarioIsStrict(t *testing.T) {
 		{hosts + "guests: [{name: g, on: hv1, memory: 1MiB}]\n", "between"},
 		{hosts + "guests: [{name: ../g, on: hv1}]\n", "must match"},
 		{hosts + "guests: [{name: g, on: hv1, load: cpu:200}]\n", "0 to 100"},
+		{hosts + "guests: [{name: g, on: hv1, disk: {size: 1GiB, aoi: native}}]\n", "aoi"},
+		{hosts + "guests: [{name: g, on: hv1, disk: {size: 1KiB}}]\n", "between"},
+		{hosts + "guests: [{name: g, on: hv1, disk: {aio: posix}}]\n", "io_uring"},
+		{hosts + "guests: [{name: g, on: hv1, disk: {cache: unsafe}}]\n", "directsync"},
+		{hosts + "guests: [{name: g, on: hv1, disk: {aio: native, cache: writeback}}]\n", "needs cache none"},
+		{hosts + "guests: [{name: g, on: hv1, disk: {aio: native, served: true}}]\n", "served over the network"},
+		{hosts + "guests: [{name: g, on: hv1, disk: {shared: true, served: true}}]\n", "choose one"},
+		{hosts + "guests: [{name: g, on: hv1, disk: {load: \"read:1x1@1m\"}}]\n", "multiple of 512"},
 		{hosts + "mode: yolo\n", "recommend"},
 		{hosts + "for: -1s\n", "negative"},
 		{"hypervisors: [" + strings.Repeat("{name: a},", 40) + "]\n", "40 hypervisors"},
@@ -83,6 +92,16 @@ func TestScenarioIsStrict(t *testing.T) {
 		if _, err := ParseScenario("t", []byte(tt.text)); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q: %v, want an error with %q", tt.text, err, tt.want)
 		}
+	}
+}
+
+func TestDiskFillsDefaults(t *testing.T) {
+	s, err := ParseScenario("t", []byte("hypervisors: [{name: hv1}]\nguests: [{name: g, on: hv1, disk: {}}, {name: h, on: hv1}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&Disk{Size: 64 << 20, AIO: "threads", Cache: "none"}, s.Guests[0].Disk); diff != "" || s.Guests[1].Disk != nil {
+		t.Errorf("%s; and without one %+v", diff, s.Guests[1].Disk)
 	}
 }
 
@@ -100,6 +119,7 @@ func FuzzParseScenario(f *testing.F) {
 	}
 	f.Add(demo)
 	f.Add([]byte("hypervisors: [{name: a, memory: 1GiB}]\nfor: 1h\n"))
+	f.Add([]byte("hypervisors: [{name: a}]\nguests: [{name: g, on: a, disk: {size: 1MiB, load: \"read:4096x1@1m\"}}]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := ParseScenario("fuzz", data)
 		if err == nil && s.Check() != nil {

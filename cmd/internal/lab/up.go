@@ -30,6 +30,9 @@ func Up(ctx context.Context, s Scenario, opts Options) (*Lab, error) {
 	if err := s.Check(); err != nil {
 		return nil, fmt.Errorf("scenario: %w", err)
 	}
+	if i := slices.IndexFunc(s.Guests, func(g Guest) bool { return g.Disk != nil }); i >= 0 && opts.Kernel != "" {
+		return nil, noDrivers(s.Guests[i].Name)
+	}
 	if err := checkMachine(opts); err != nil {
 		return nil, err
 	}
@@ -97,7 +100,7 @@ func planned(s Scenario, opts Options, set cpuset) (Manifest, error) {
 	}
 	m := Manifest{
 		Version: manifestVersion, Name: opts.Name, Building: true, CreatedAt: time.Now().UTC(), BootID: boot,
-		ClusterID: uuid.NewString(), Agents: !opts.NoAgents, Cgroup: set.lab(opts.Name).path, BinDir: opts.BinDir, Mode: s.Mode,
+		ClusterID: uuid.NewString(), Agents: !opts.NoAgents, Cgroup: set.lab(opts.Name).path, BinDir: opts.BinDir, Mode: s.Mode, Transport: s.Transport,
 	}
 	for i, h := range s.Hypervisors {
 		state := HostState{Name: h.Name, Role: RoleHypervisor, Address: hostAddress(i), CPUs: h.CPUs, Memory: h.Memory, UUID: uuid.NewString()}
@@ -143,12 +146,19 @@ func (l *Lab) makeBootFiles(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Dir(l.kernelPath()), 0o755); err != nil {
 		return err
 	}
-	kernel := l.opts.Kernel
+	kernel, modules := l.opts.Kernel, []initramfs.Module(nil)
 	if kernel == "" {
-		var err error
-		if kernel, err = l.cachedKernel(ctx); err != nil {
+		dir, err := l.cachedKernel(ctx)
+		if err != nil {
 			return err
 		}
+		kernel = filepath.Join(dir, kernelImage)
+		if modules, err = modulesOf(dir); err != nil {
+			return err
+		}
+	}
+	if err := l.record(func(m *Manifest) { m.NoDisks = len(modules) == 0 }); err != nil {
+		return err
 	}
 	if err := copyFile(kernel, l.kernelPath()); err != nil {
 		return fmt.Errorf("guests' kernel: %w", err)
@@ -158,7 +168,7 @@ func (l *Lab) makeBootFiles(ctx context.Context) error {
 		return fmt.Errorf("guests' init: %w", err)
 	}
 	var image bytes.Buffer
-	if err := initramfs.Write(&image, program); err != nil {
+	if err := initramfs.Write(&image, program, modules...); err != nil {
 		return err
 	}
 	return os.WriteFile(l.initrdPath(), image.Bytes(), 0o644)
@@ -285,6 +295,9 @@ func (l *Lab) startAgents(ctx context.Context) error {
 		return err
 	}
 	return l.onEach(ctx, func(ctx context.Context, h HostState) error {
+		if err := l.startRelay(ctx, h); err != nil {
+			return err
+		}
 		return l.startAgent(ctx, h.Name)
 	})
 }

@@ -5,6 +5,6 @@
 //	err = s.Run(ctx)
 //
 // Each scrape looks at the State, the replica's health and this host's live
-// counters; between scrapes nothing is kept but the count of ended migrations.
+// counters; between scrapes nothing is kept but counts of what the State forgets in time.
 // The names stand in one table, [Catalogue], and in docs/reference/metrics.md.
 package metrics

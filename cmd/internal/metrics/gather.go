@@ -23,12 +23,23 @@ func (s *Server) gather(ctx context.Context) gathering {
 		g.add("evenkeel_cert_expiry_timestamp_seconds", float64(s.cfg.CertExpires().Unix()))
 	}
 	g.raft(health)
-	g.cluster(state, now)
-	for result, n := range s.ended.count(state) {
-		g.add("evenkeel_migrations_total", float64(n), string(result))
+	for _, f := range health.Followers {
+		name := state.HostName(f.Member)
+		g.add("evenkeel_raft_follower_lag_entries", float64(f.Behind), name)
+		g.add("evenkeel_raft_follower_last_contact_seconds", f.Contact.Seconds(), name)
 	}
-	sortSamples(g["evenkeel_migrations_total"])
+	g.cluster(state, now)
+	s.tally.count(state)
+	if s.cfg.Webhooks != nil {
+		g.webhooks(s.cfg.Webhooks())
+	}
 	g.host(state, s.cfg.Member, now)
+	if s.cfg.Probes != nil {
+		g.probes(s.cfg.Probes())
+	}
+	if s.cfg.Libvirt != nil {
+		g.flag("evenkeel_libvirt_up", s.cfg.Libvirt())
+	}
 	s.domains(ctx, g)
 	return g
 }
@@ -61,12 +72,7 @@ func (g gathering) cluster(s cluster.State, now cluster.Time) {
 			g.add("evenkeel_snapshot_age_seconds", max(now.Sub(beat.At), 0).Seconds(), s.HostName(id))
 		}
 	}
-	g.add("evenkeel_decisions_total", float64(s.LastDecision))
-	live := 0
-	for range s.Live() {
-		live++
-	}
-	g.add("evenkeel_migrations_in_progress", float64(live))
+	g.moves(s, now)
 	for _, m := range []cluster.Mode{cluster.ModeOff, cluster.ModeRecommend, cluster.ModeAuto} {
 		g.flag("evenkeel_automation_mode", s.Mode == m, string(m))
 	}
@@ -75,24 +81,75 @@ func (g gathering) cluster(s cluster.State, now cluster.Time) {
 		until = float64(s.Paused.Until.Std().UnixMilli()) / 1000
 	}
 	g.add("evenkeel_automation_paused_until_timestamp_seconds", until)
+	s.Now = max(s.Now, now)
+	g.add("evenkeel_cluster_clock_skew_seconds", s.Skew().Seconds())
+	if r := s.Standing(); r.Known {
+		g.add("evenkeel_cluster_failover_reserve_hosts", float64(r.Stands))
+		g.add("evenkeel_cluster_failover_lacking_bytes", float64(r.Lacks))
+	}
 	f := s.Frozen
 	g.flag("evenkeel_automation_frozen", f.Since != 0 && (f.Until == 0 || f.Until > now))
+}
+
+// moves tells of those that are not over. One whose outcome is unknown waits for
+// evidence or a person, not for time.
+func (g gathering) moves(s cluster.State, now cluster.Time) {
+	live, unknown, oldest := 0, 0, time.Duration(0)
+	for m := range s.Live() {
+		live++
+		if m.State == cluster.MoveUnknown {
+			unknown++
+			continue
+		}
+		oldest = max(oldest, now.Sub(m.OrderedAt))
+	}
+	g.add("evenkeel_migrations_in_progress", float64(live))
+	g.add("evenkeel_migrations_unresolved", float64(unknown))
+	g.add("evenkeel_migration_age_max_seconds", oldest.Seconds())
+}
+
+func (g gathering) webhooks(list []api.Webhook) {
+	for _, w := range list {
+		g.flag("evenkeel_webhook_active", w.Active, w.Name)
+		g.flag("evenkeel_webhook_failing", !w.FailingSince.IsZero(), w.Name)
+		g.add("evenkeel_webhook_events_delivered_total", float64(w.Delivered), w.Name)
+		g.add("evenkeel_webhook_events_dropped_total", float64(w.Dropped), w.Name)
+		g.add("evenkeel_webhook_attempts_failed_total", float64(w.Failed), w.Name)
+		g.add("evenkeel_webhook_gaps_total", float64(w.Gaps), w.Name)
+	}
 }
 
 // host tells of this host what its newest snapshot in the State says; nothing
 // if that is no longer about the present.
 func (g gathering) host(s cluster.State, member string, now cluster.Time) {
+	if m, known := s.Member(member); known {
+		model := ""
+		if m.Processor != nil {
+			model = m.Processor.Model
+		}
+		g.add("evenkeel_host_info", 1, m.Name, m.ID, string(m.Role), m.Zone, model)
+	}
 	h, ok := s.Host(member)
-	if !ok || !h.Fresh(now) {
+	if !ok {
+		return
+	}
+	state, _ := api.HealthOf(s, h, now)
+	for _, one := range []api.HostState{api.HostOK, api.HostSuffering, api.HostSilent, api.HostUnmeasured} {
+		g.flag("evenkeel_host_state", state == one, string(one))
+	}
+	if !h.Fresh(now) {
 		return
 	}
 	beat, _ := h.Last()
+	g.add("evenkeel_host_vms", float64(len(h.Inventory.VMs)))
+	g.add("evenkeel_probe_lost_events", float64(beat.Load.Lost))
 	load := beat.Load
-	g.flag("evenkeel_probe_up", load.Source.Causes(), "runqueue")
+	g.flag("evenkeel_probe_up", load.Source.Distribution(), "runqueue")
 	if load.Source != cluster.SourceNone {
 		g.add("evenkeel_host_steal_ratio", load.Steal.Float())
 		g.add("evenkeel_host_steal_max_ratio", load.StealMax.Float())
 		g.add("evenkeel_host_contention_ratio", load.Contention.Float())
+		g.add("evenkeel_host_book_error_ratio", load.BookError.Float())
 	}
 	if p := load.Pressure; p != nil {
 		for _, r := range []struct {
@@ -103,6 +160,23 @@ func (g gathering) host(s cluster.State, member string, now cluster.Time) {
 		}
 	}
 }
+
+// probes tells what is in the kernel. Whether the scheduler's probe counts is
+// said by the host's newest snapshot.
+func (g gathering) probes(list []Probe) {
+	block := false
+	for _, p := range list {
+		block = block || p.Name == blockProbe
+		g.add("evenkeel_probe_runs_total", float64(p.Runs), p.Name)
+		g.add("evenkeel_probe_run_seconds_total", p.Time.Seconds(), p.Name)
+		g.add("evenkeel_probe_runs_missed_total", float64(p.Missed), p.Name)
+		g.add("evenkeel_probe_events_lost_total", float64(p.Lost), p.Name)
+	}
+	g.flag("evenkeel_probe_up", block, blockProbe)
+}
+
+// blockProbe is the agent's name for it.
+const blockProbe = "block"
 
 // domains tells what this host counts of its VMs, read now.
 func (s *Server) domains(ctx context.Context, g gathering) {
@@ -126,6 +200,7 @@ func (g gathering) domain(vm api.LocalVM) {
 	g.add("evenkeel_domain_run_seconds_total", inSeconds(vm.RunNS), vm.Name)
 	g.add("evenkeel_domain_steal_seconds_total", inSeconds(vm.WaitNS), vm.Name)
 	g.add("evenkeel_domain_waits_total", float64(vm.Waits), vm.Name)
+	g.block(vm.Name, vm.Block)
 	for metric, by := range map[string]map[string]uint64{
 		"evenkeel_domain_wait_seconds_total":        vm.CauseNS,
 		"evenkeel_domain_thread_run_seconds_total":  vm.RoleRunNS,
@@ -133,6 +208,27 @@ func (g gathering) domain(vm api.LocalVM) {
 	} {
 		for _, label := range sortedKeys(by) {
 			g.add(metric, inSeconds(by[label]), vm.Name, label)
+		}
+	}
+}
+
+// block tells a VM's block requests, where the kernel counts them.
+func (g gathering) block(domain string, b *api.BlockCounters) {
+	if b == nil {
+		return
+	}
+	for metric, by := range map[string]map[string]uint64{
+		"evenkeel_domain_block_requests_total": b.Requests,
+		"evenkeel_domain_block_errors_total":   b.Errors,
+		"evenkeel_domain_block_bytes_total":    b.Bytes,
+	} {
+		for _, operation := range sortedKeys(by) {
+			g.add(metric, float64(by[operation]), domain, operation)
+		}
+	}
+	for stage, by := range map[string]map[string]uint64{"queue": b.QueueNS, "device": b.DeviceNS} {
+		for _, operation := range sortedKeys(by) {
+			g.add("evenkeel_domain_block_seconds_total", inSeconds(by[operation]), domain, operation, stage)
 		}
 	}
 }
@@ -146,8 +242,4 @@ func sortedKeys(m map[string]uint64) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-func sortSamples(list []sample) {
-	slices.SortFunc(list, func(a, b sample) int { return slices.Compare(a.labels, b.labels) })
 }

@@ -51,6 +51,9 @@ func (gathering) Describe(chan<- *prometheus.Desc) {}
 // Collect implements prometheus.Collector.
 func (g gathering) Collect(out chan<- prometheus.Metric) {
 	for _, m := range Catalogue {
+		if len(g[m.Name]) == 0 {
+			continue
+		}
 		desc := prometheus.NewDesc(m.Name, m.Help, m.Labels, nil)
 		kind := prometheus.GaugeValue
 		if m.Type == counter {

@@ -9,14 +9,17 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 
@@ -45,7 +48,10 @@ func config() Config {
 	r := g.Replica(apitest.HV2)
 	return Config{
 		Listen: "127.0.0.1:0", Replica: r, Local: r, Member: apitest.HV2, Version: "0.1.0-test", Now: g.Now,
-		CertExpires: func() time.Time { return time.Unix(1900000000, 0) }, Logger: slog.New(slog.DiscardHandler),
+		Probes: func() []Probe {
+			return []Probe{{"runqueue", 4096, 3, 2 * time.Second, 7}, {"block", 100, 0, time.Millisecond, 0}}
+		},
+		Libvirt: func() bool { return true }, CertExpires: func() time.Time { return time.Unix(1900000000, 0) }, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -89,7 +95,7 @@ func ask(t *testing.T, method, url string, body io.Reader) (int, string) {
 	return resp.StatusCode, string(data)
 }
 
-var line = regexp.MustCompile(`^([a-z_]+)(\{(?:[a-z]+="(?:[^"\\\n]|\\["\\n])*",?)*\})? (-?[0-9.e+-]+)$`)
+var line = regexp.MustCompile(`^([a-z_]+)(\{(?:[a-z]+="(?:[^"\\\n]|\\["\\n])*",?)*\})? (-?[0-9.e+-]+|NaN)$`)
 
 // series reads a page strictly: help and type once and before the values, no
 // series twice.
@@ -109,7 +115,7 @@ func series(t *testing.T, page string) map[string]string {
 			continue
 		}
 		m := line.FindStringSubmatch(text)
-		if m == nil || m[1] != name {
+		if m == nil || m[1] != name && !slices.Contains([]string{name + "_bucket", name + "_sum", name + "_count"}, m[1]) {
 			t.Fatalf("line %q under %s is not of the text format", text, name)
 		}
 		if _, twice := out[m[1]+m[2]]; twice {
@@ -131,8 +137,13 @@ func TestScrape(t *testing.T) {
 		"evenkeel_healthy": "1", "evenkeel_raft_is_leader": "1", "evenkeel_raft_voters": "3", "evenkeel_raft_failure_tolerance": "1",
 		"evenkeel_cert_expiry_timestamp_seconds": "1.9e+09", "evenkeel_counters_up": "1",
 		`evenkeel_migrations_total{result="done"}`: "1", "evenkeel_migrations_in_progress": "0",
-		"evenkeel_decisions_total":         fmt.Sprint(state.LastDecision),
+		`evenkeel_evaluations_total{result="moved"}`: "1", `evenkeel_decisions_total{trigger="auto"}`: fmt.Sprint(state.LastDecision),
+		"evenkeel_migration_duration_seconds_count": "1", "evenkeel_libvirt_up": "1", `evenkeel_host_state{state="ok"}`: "1",
 		"evenkeel_snapshots_applied_total": fmt.Sprint(state.Accepted),
+		`evenkeel_probe_up{probe="block"}`: "1", `evenkeel_probe_up{probe="runqueue"}`: "1", "evenkeel_host_book_error_ratio": "0",
+		`evenkeel_probe_runs_total{probe="runqueue"}`: "4096", `evenkeel_probe_run_seconds_total{probe="runqueue"}`: "2",
+		`evenkeel_probe_runs_missed_total{probe="runqueue"}`: "3", `evenkeel_probe_events_lost_total{probe="runqueue"}`: "7",
+		`evenkeel_probe_run_seconds_total{probe="block"}`: "0.001",
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %q, want %s", name, got[name], want)
@@ -158,15 +169,45 @@ func TestScrape(t *testing.T) {
 	}
 }
 
+// A leader tells how far the others with a seat are behind, by their names; a
+// host without a probe, or with the probe taken out, tells what it has.
+func TestFollowersAndProbes(t *testing.T) {
+	cfg := config()
+	health := cfg.Replica.Health()
+	health.Followers = []consensus.Follower{{Member: apitest.HV1, Contact: 1500 * time.Millisecond, Behind: 40}}
+	cfg.Replica = sick{cfg.Replica, health}
+	cfg.Probes = func() []Probe { return nil }
+	_, page := ask(t, http.MethodGet, serve(t, cfg)+"/metrics", nil)
+	got := series(t, page)
+	for name, want := range map[string]string{
+		`evenkeel_raft_follower_lag_entries{host="hv1"}`: "40", `evenkeel_raft_follower_last_contact_seconds{host="hv1"}`: "1.5",
+		`evenkeel_probe_up{probe="block"}`: "0",
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %q, want %s", name, got[name], want)
+		}
+	}
+	for name := range got {
+		if strings.HasPrefix(name, "evenkeel_probe_run") {
+			t.Errorf("%s of a probe that is not there", name)
+		}
+	}
+}
+
 // Names, types, help and units are as Prometheus' own linter wants them.
 func TestNamesAreAsPrometheusWants(t *testing.T) {
 	cfg := config()
 	cfg.Local = greedy{2}
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, tally: newTally()}
 	problems, err := testutil.CollectAndLint(s.gather(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}
+	more, err := testutil.GatherAndLint(s.tally.registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems = append(problems, more...)
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
@@ -183,9 +224,14 @@ func (l greedy) VMs(context.Context) ([]api.LocalVM, error) {
 	for r := range bpf.Roles {
 		threads[r.String()] = 2e9
 	}
+	each := map[string]uint64{}
+	for o := range bpf.Operations {
+		each[o.String()] = 3e9
+	}
+	block := &api.BlockCounters{Requests: each, Bytes: each, Errors: each, QueueNS: each, DeviceNS: each}
 	var out []api.LocalVM
 	for i := range l.vms {
-		out = append(out, api.LocalVM{UUID: fmt.Sprint(i), Name: fmt.Sprintf("vm \"%d\"\\\n", i), CauseNS: causes, RoleRunNS: threads, RoleWaitNS: threads, Source: "ebpf"})
+		out = append(out, api.LocalVM{UUID: fmt.Sprint(i), Name: fmt.Sprintf("vm \"%d\"\\\n", i), CauseNS: causes, RoleRunNS: threads, RoleWaitNS: threads, Block: block, Source: "ebpf"})
 	}
 	return out, nil
 }
@@ -290,17 +336,105 @@ func TestHugeHeadersAreRefused(t *testing.T) {
 	}
 }
 
-// A move that the State forgets stays counted, and none is counted twice.
-func TestEndedMigrationsNeverFall(t *testing.T) {
+// What the State forgets stays counted, and nothing is counted twice.
+func TestCountersNeverFall(t *testing.T) {
 	state, _ := config().Replica.State()
-	var e ended
-	for range 2 {
-		if got := e.count(state); got[cluster.MoveDone] != 1 || len(got) != 1 {
-			t.Errorf("counted %v", got)
+	e := newTally()
+	counted := func(when string) {
+		t.Helper()
+		for name, c := range map[string]prometheus.Collector{
+			"migrations": e.ended.WithLabelValues("done"), "evaluations": e.evaluations.WithLabelValues("moved"),
+		} {
+			if got := testutil.ToFloat64(c); got != 1 {
+				t.Errorf("%s: %v %s", when, got, name)
+			}
 		}
 	}
-	if got := e.count(cluster.New(apitest.ClusterID)); got[cluster.MoveDone] != 1 {
-		t.Errorf("after the State forgot it: %v", got)
+	for range 2 {
+		e.count(state)
+		counted("counted")
+	}
+	e.count(cluster.New(apitest.ClusterID))
+	counted("forgotten")
+}
+
+// A decision that was counted grows by the evaluations that were folded into
+// it; a verified move tells how far its prediction was off, in shares of wall
+// time, and once.
+func TestTallyGrows(t *testing.T) {
+	e := newTally()
+	d := cluster.Decision{ID: "d-1", Result: cluster.ResultNothing, Trigger: cluster.TriggerAuto, Counts: []cluster.CodeCount{{Code: cluster.CodeCooldown, N: 3}}}
+	n := e.decision(d, 0)
+	d.Repeated = 4
+	n = e.decision(d, n)
+	e.decision(d, n)
+	if all, refused := testutil.ToFloat64(e.evaluations.WithLabelValues("nothing")), testutil.ToFloat64(e.rejected.WithLabelValues("COOLDOWN")); all != 5 || refused != 3 {
+		t.Errorf("%v evaluations, %v refusals; want 5 and 3", all, refused)
+	}
+	m := cluster.Move{State: cluster.MoveDone, Bytes: cluster.GiB, Downtime: 100 * time.Millisecond, StartedAt: 1, JobEndedAt: cluster.Time(1).Add(8 * time.Second)}
+	m.Predicted = cluster.Effect{
+		TargetContentionAfter: cluster.Percent(10), Downtime: 300 * time.Millisecond, VMP99After: 3 * time.Millisecond,
+		TargetMemoryAfter: cluster.GiB, SourceMemoryAfter: cluster.GiB, Bystander: "b", BystanderContentionAfter: cluster.Percent(4),
+	}
+	was := e.move(m, stage{})
+	m.Measured = &cluster.Effect{
+		TargetContentionAfter: cluster.Percent(25), Downtime: 100 * time.Millisecond, VMP99After: 2 * time.Millisecond,
+		TargetMemoryAfter: 2 * cluster.GiB, Bystander: "b", BystanderContentionAfter: cluster.Percent(7), // of the source nothing is known
+	}
+	was = e.move(m, was)
+	e.move(m, was)
+	families, err := e.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]float64{"target_contention": 0.15, "downtime": 2, "vm_contention": 0, "source_contention": 0, "vm_run_queue_p99": 0.5, "target_memory": 0.5, "bystander_contention": 0.03}
+	for _, f := range families {
+		if f.GetName() != "evenkeel_prediction_error_ratio" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			figure, h := m.GetLabel()[0].GetValue(), m.GetHistogram()
+			if off, ok := want[figure]; !ok || h.GetSampleCount() != 1 || math.Abs(h.GetSampleSum()-off) > 1e-3 {
+				t.Errorf("%s: %d errors, together %v; want one of %v", figure, h.GetSampleCount(), h.GetSampleSum(), off)
+			}
+			delete(want, figure)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("not told: %v", want)
+	}
+	if got := testutil.ToFloat64(e.bytes); got != float64(cluster.GiB) {
+		t.Errorf("%v bytes", got)
+	}
+}
+
+// A VM that evenkeel takes back to where it was in the morning went to and fro;
+// one that a person takes back, or that comes back on the next day, did not.
+func TestReturnsAreCounted(t *testing.T) {
+	hour := func(n int) cluster.Time { return cluster.Time(1).Add(time.Duration(n) * time.Hour) }
+	left := departures{}
+	for _, move := range []struct {
+		vm, source, target string
+		trigger            cluster.Trigger
+		state              cluster.MoveState
+		at                 int
+		back               bool
+	}{
+		{"a", "hv1", "hv2", cluster.TriggerAuto, cluster.MoveDone, 0, false},
+		{"b", "hv2", "hv1", cluster.TriggerAuto, cluster.MoveDone, 1, false},
+		{"a", "hv2", "hv1", cluster.TriggerAuto, cluster.MoveFailed, 2, false},
+		{"a", "hv2", "hv3", cluster.TriggerAuto, cluster.MoveDone, 3, false},
+		{"a", "hv3", "hv1", cluster.TriggerAuto, cluster.MoveDone, 23, true},
+		{"a", "hv1", "hv3", cluster.TriggerOperator, cluster.MoveDone, 24, false},
+		{"a", "hv3", "hv2", cluster.TriggerAuto, cluster.MoveDone, 28, false}, // 25 hours after it left
+	} {
+		m := cluster.Move{
+			Order: cluster.Order{VM: move.vm, Source: move.source, Target: move.target, Trigger: move.trigger},
+			State: move.state, EndedAt: hour(move.at),
+		}
+		if got := left.back(m); got != move.back {
+			t.Errorf("%+v: back %v", move, got)
+		}
 	}
 }
 
@@ -315,10 +449,13 @@ func TestReference(t *testing.T) {
 			t.Errorf("%s: not a name, or twice, or not in base units", m.Name)
 		}
 		seen[m.Name] = true
+		if (m.Type == histogram) != (m.Buckets != nil) {
+			t.Errorf("%s: buckets are a histogram's", m.Name)
+		}
 		if (m.Type == counter) != strings.HasSuffix(m.Name, "_total") {
 			t.Errorf("%s: counters and only they end in _total", m.Name)
 		}
-		if m.Type != counter && m.Type != gauge || !strings.HasSuffix(m.Help, ".") || strings.ContainsAny(m.Help, "\\\n|") {
+		if !slices.Contains([]string{counter, gauge, histogram}, m.Type) || !strings.HasSuffix(m.Help, ".") || strings.ContainsAny(m.Help, "\\\n|") {
 			t.Errorf("%s: type %q, help %q", m.Name, m.Type, m.Help)
 		}
 		fmt.Fprintf(&doc, "| `%s` | %s | %s | %s |\n", m.Name, m.Type, strings.Join(m.Labels, ", "), m.Help)

@@ -28,12 +28,23 @@ type Replica interface {
 type Config struct {
 	Listen      string // host:port
 	Replica     Replica
-	Local       api.Local        // live counters of this host's VMs; nil on a witness
-	CertExpires func() time.Time // of this member's certificate; nil: not told
-	Member      string           // id of this member
-	Version     string           // of the binary
-	Now         func() time.Time // nil: time.Now
+	Local       api.Local            // live counters of this host's VMs; nil on a witness
+	Libvirt     func() bool          // whether libvirt answers here; nil on a witness
+	Probes      func() []Probe       // of this host; nil: none are told of
+	CertExpires func() time.Time     // of this member's certificate; nil: not told
+	Webhooks    func() []api.Webhook // deliveries of events; nil: none
+	Member      string               // id of this member
+	Version     string               // of the binary
+	Now         func() time.Time     // nil: time.Now
 	Logger      *slog.Logger
+}
+
+// Probe is what a probe has used since it was loaded.
+type Probe struct {
+	Name         string
+	Runs, Missed uint64        // missed ones the kernel left out
+	Time         time.Duration // that its runs took
+	Lost         uint64        // events that it saw and could not use
 }
 
 // Bounds of the port: strangers may reach it where an operator opened it.
@@ -60,7 +71,7 @@ type Server struct {
 	lis     net.Listener
 	http    *http.Server
 	scrapes chan struct{}
-	ended   ended
+	tally   *tally
 	process *prometheus.Registry // of this process and its runtime
 }
 
@@ -73,7 +84,7 @@ func Listen(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w; another evenkeeld, or listen.metrics is not an address of this host", err)
 	}
-	s := &Server{cfg: cfg, lis: api.CapConnections(lis, maxConnections, maxConnectionsPerHost), scrapes: make(chan struct{}, maxScrapes)}
+	s := &Server{cfg: cfg, lis: api.CapConnections(lis, maxConnections, maxConnectionsPerHost), scrapes: make(chan struct{}, maxScrapes), tally: newTally()}
 	s.process = prometheus.NewRegistry()
 	s.process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.http = &http.Server{
@@ -126,7 +137,7 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	promhttp.HandlerFor(prometheus.Gatherers{scrape, s.process}, promhttp.HandlerOpts{
+	promhttp.HandlerFor(prometheus.Gatherers{scrape, s.tally.registry, s.process}, promhttp.HandlerOpts{
 		ErrorLog: s.http.ErrorLog, ErrorHandling: promhttp.ContinueOnError, DisableCompression: true,
 	}).ServeHTTP(w, r)
 }

@@ -1,6 +1,7 @@
 package worlds
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
+	"github.com/evenkeel/evenkeel/scheduler/rebalancer"
 )
 
 // fault is something bad that begins and ends.
@@ -160,6 +162,10 @@ func (f *fleet) chaos(play time.Duration) {
 		if rng.IntN(6) == 0 && !f.alone {
 			f.meddle(rng)
 		}
+		if rng.IntN(3) == 0 && !f.alone {
+			f.hasten()
+			f.claimAgain()
+		}
 	}
 	under.Wait()
 }
@@ -182,7 +188,13 @@ func pick(rng *rand.Rand) fault {
 func (f *fleet) meddle(rng *rand.Rand) {
 	now := cluster.TimeOf(time.Now().Add(epoch))
 	var body cluster.Body
-	switch rng.IntN(5) {
+	switch rng.IntN(8) {
+	case 5:
+		f.drain(rng)
+		return
+	case 6, 7:
+		f.ask(rng)
+		return
 	case 0:
 		body = cluster.Pause{Until: now.Add(time.Duration(10+rng.IntN(60)) * time.Second)}
 	case 1:
@@ -208,6 +220,89 @@ func (f *fleet) meddle(rng *rand.Rand) {
 			f.sleep(30 * time.Second)
 			_ = f.propose(cluster.SetMode{Mode: cluster.ModeAuto}, time.Minute)
 		})
+	}
+}
+
+// hasten is a leader that has lost its patience: it moves the VM that moved
+// last, as if there were no mode, pause, freeze, warm-up or cooldown. The State
+// has the last word, and the laws look at what it takes.
+func (f *fleet) hasten() {
+	f.laws.mu.Lock()
+	s := f.laws.newest
+	f.laws.mu.Unlock()
+	var asked cluster.Asked
+	for _, m := range s.MovesBackward() {
+		if m.State == cluster.MoveDone {
+			asked = cluster.Asked{By: "haste", VM: m.VM}
+			break
+		}
+	}
+	d, orders := rebalancer.Ask(s, f.members[0].id, s.Now, asked)
+	if len(orders) == 0 {
+		f.count("haste in vain: " + string(d.Code))
+		return
+	}
+	d.Asked, d.Trigger, orders[0].Trigger = nil, cluster.TriggerAuto, cluster.TriggerAuto
+	f.count("haste")
+	for _, m := range f.members {
+		if p := m.running(); p != nil && !f.asleep(m.i) {
+			ctx, cancel := context.WithTimeout(f.ctx, time.Second)
+			_, _ = p.propose(ctx, cluster.Command{
+				ID: f.nextID(), Actor: cluster.Actor{Kind: cluster.KindAgent, ID: m.id, Name: m.name}, Body: cluster.Decide{Decision: d, Orders: orders[:1]},
+			})
+			cancel()
+		}
+	}
+}
+
+// claimAgain is a source that has forgotten what it was granted, and asks for it
+// by a new command.
+func (f *fleet) claimAgain() {
+	f.laws.mu.Lock()
+	s := f.laws.newest
+	f.laws.mu.Unlock()
+	for m := range s.Live() {
+		source, _ := s.Member(m.Source)
+		if m.ClaimedAt == 0 {
+			continue
+		}
+		f.count("claimed again")
+		_ = f.proposeAs(cluster.Actor{Kind: cluster.KindAgent, ID: m.Source, Name: source.Name}, cluster.Claim{Move: m.ID, Incarnation: source.Incarnation}, time.Second)
+	}
+}
+
+// drain empties a host for a while, or only closes it, and gives it back.
+func (f *fleet) drain(rng *rand.Rand) {
+	host := f.daemons[rng.IntN(hypervisors)].id
+	drain, restore := rng.IntN(3) > 0, rng.IntN(2) == 0
+	lasts := time.Duration(20+rng.IntN(100)) * time.Second
+	if f.propose(cluster.SetCordon{Host: host, Drain: drain}, 10*time.Second) != nil {
+		return
+	}
+	f.count("operator's set-cordon")
+	f.trace("operator: cordon of %s, drain %v, restore %v, for %v", host[34:], drain, restore, lasts)
+	f.own.Go(func() {
+		f.sleep(lasts)
+		_ = f.propose(cluster.LiftCordon{Host: host, Restore: restore}, time.Minute)
+	})
+}
+
+// ask moves a VM by hand.
+func (f *fleet) ask(rng *rand.Rand) {
+	f.laws.mu.Lock()
+	s := f.laws.newest
+	f.laws.mu.Unlock()
+	asked := cluster.Asked{By: operator.Name, VM: f.truth.vms[rng.IntN(len(f.truth.vms))].id}
+	if rng.IntN(2) == 0 {
+		asked.Target = f.daemons[rng.IntN(hypervisors)].id
+	}
+	d, orders := rebalancer.Ask(s, f.members[0].id, s.Now, asked)
+	if len(orders) == 0 {
+		f.count("operator asked in vain: " + string(d.Code))
+		return
+	}
+	if err := f.propose(cluster.Decide{Decision: d, Orders: orders}, 5*time.Second); err == nil {
+		f.count("operator's order")
 	}
 }
 

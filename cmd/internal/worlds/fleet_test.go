@@ -302,7 +302,11 @@ func (f *fleet) leaderFor(d *daemon) *process {
 
 // propose is an operator's command, tried until it is answered.
 func (f *fleet) propose(body cluster.Body, within time.Duration) error {
-	c := cluster.Command{ID: f.nextID(), Actor: operator, Body: body}
+	return f.proposeAs(operator, body, within)
+}
+
+func (f *fleet) proposeAs(who cluster.Actor, body cluster.Body, within time.Duration) error {
+	c := cluster.Command{ID: f.nextID(), Actor: who, Body: body}
 	err := errNoLeader
 	for began := time.Now(); time.Since(began) < within; {
 		for _, m := range f.members {

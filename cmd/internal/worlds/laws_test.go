@@ -21,6 +21,7 @@ type laws struct {
 	reigns  map[uint64]int // term → the replica that acknowledged in it
 	newest  cluster.State
 	begun   map[string]cluster.Time // VM → State's time at the end of its last move that was done
+	claims  map[string]string       // move → the command to which its claim was granted
 	acks    int
 }
 
@@ -34,7 +35,7 @@ type entry struct {
 }
 
 func newLaws(f *fleet) *laws {
-	return &laws{f: f, entries: map[uint64]entry{}, applies: map[int]int{}, reigns: map[uint64]int{}, begun: map[string]cluster.Time{}}
+	return &laws{f: f, entries: map[uint64]entry{}, applies: map[int]int{}, reigns: map[uint64]int{}, begun: map[string]cluster.Time{}, claims: map[string]string{}}
 }
 
 // applied: every replica applies the same entries, in their order, with the
@@ -97,6 +98,12 @@ func (l *laws) check(before cluster.State, a consensus.Applied) {
 		l.f.count("refused " + string(a.Refusal.Code))
 		return
 	}
+	if c, ok := a.Command.Body.(cluster.Claim); ok {
+		if to := l.claims[c.Move]; to != "" && to != a.Command.ID {
+			l.f.broken("the claim of %s was granted to %s, and then to %s", c.Move, to, a.Command.ID)
+		}
+		l.claims[c.Move] = a.Command.ID
+	}
 	if d, ok := a.Command.Body.(cluster.Decide); ok {
 		for _, o := range d.Orders {
 			l.ordered(before, a, o)
@@ -110,7 +117,11 @@ func (l *laws) ordered(before cluster.State, a consensus.Applied, o cluster.Orde
 	now := a.State.Now
 	l.f.count("order")
 	l.f.trace("%s ordered in term %d: VM %s, %s to %s", o.ID, a.Meta.Term, o.VM[34:], o.Source[34:], o.Target[34:])
+	if c, cordoned := before.Cordoned(o.Target); cordoned {
+		l.f.broken("%s was ordered to a host that %s had cordoned", o.ID, c.By)
+	}
 	if o.Trigger != cluster.TriggerAuto {
+		l.f.count("order for " + string(o.Code))
 		return
 	}
 	if before.Mode != cluster.ModeAuto || before.Paused.Until > now {

@@ -416,6 +416,11 @@ func (h hypervisor) Stamp(ctx context.Context, id, order string) error {
 	return nil
 }
 
+func (h hypervisor) Lets(ctx context.Context, _ agent.MigrateRequest) error {
+	_, err := h.answers(ctx)
+	return err
+}
+
 func (h hypervisor) Migrate(ctx context.Context, r agent.MigrateRequest) error {
 	tr, err := h.answers(ctx)
 	if err != nil {
@@ -464,6 +469,10 @@ func (h hypervisor) CompletedJob(ctx context.Context, _ string) (agent.Job, erro
 	return agent.Job{Downtime: 50 * time.Millisecond, ProcessedBytes: int64(vmMemory)}, nil
 }
 
+func (h hypervisor) PostCopy(context.Context, string) error {
+	return errors.New("no world plays with post-copy")
+}
+
 func (h hypervisor) Abort(ctx context.Context, id string) error {
 	tr, err := h.answers(ctx)
 	if err != nil {
@@ -477,6 +486,21 @@ func (h hypervisor) Abort(ctx context.Context, id string) error {
 	}
 	j.aborted = true
 	return nil
+}
+
+// Resume resumes nothing: no fault of these worlds leaves a VM paused.
+func (h hypervisor) Resume(_ context.Context, id string) error {
+	return fmt.Errorf("resume %s: it is running", id)
+}
+
+// Definition: the VMs of these worlds are transient.
+func (h hypervisor) Definition(ctx context.Context, _ string) (agent.Definition, error) {
+	_, err := h.answers(ctx)
+	return agent.Definition{}, err
+}
+
+func (h hypervisor) SetAutostart(_ context.Context, id string, _ bool) error {
+	return fmt.Errorf("autostart of %s: it is transient", id)
 }
 
 func (h hypervisor) Look(ctx context.Context, id string) (agent.Sighting, error) {

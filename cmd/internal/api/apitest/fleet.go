@@ -22,6 +22,7 @@ type Fleet struct {
 
 	State cluster.State
 	at    cluster.Time
+	term  uint64 // of the next entry, if the State's is older
 	seq   map[string]uint64
 }
 
@@ -75,7 +76,7 @@ func (f *Fleet) Do(who cluster.Actor, body cluster.Body) {
 // Try applies a command as the next entry of the log.
 func (f *Fleet) Try(c cluster.Command) error {
 	c.Level, c.At = f.State.Level, f.at
-	meta := cluster.Meta{Index: f.State.Index + 1, Term: max(f.State.Term, 3)}
+	meta := cluster.Meta{Index: f.State.Index + 1, Term: max(f.State.Term, 3, f.term)}
 	next, err := f.State.Apply(meta, c)
 	f.State = next
 	return err
@@ -154,24 +155,28 @@ var effect = cluster.Effect{
 
 const reason = "contention on hv1 50.0 % > 10.0 %, held 12s; db-01 (demand 1.0 CPUs) to hv2 lowers the worst predicted contention 50.0 % -> 33.1 %"
 
+func score(worst cluster.MicroPoints) []cluster.ScoreTerm {
+	return []cluster.ScoreTerm{{Name: "worst contention after, points", Points: worst}, {Name: "rules bent, more than before"}, {Name: "memory to copy, GiB", Points: 50_000}}
+}
+
 // decide records a decision about the crowd on hv1. The words and figures are
 // written down here instead of asking the planner, so that what is printed
 // changes only with what prints it.
 func (f *Fleet) decide(result cluster.Result, code cluster.Code, text string) {
 	d := cluster.Decision{
 		ID: f.State.NextDecisionID(), Index: f.State.Index, Leader: HV2, Mode: f.State.Mode, Policy: "demand", Trigger: cluster.TriggerAuto,
-		Result: result, Code: code, Text: text,
+		Result: result, Code: code, Text: text, PlannedAt: f.State.Now,
 	}
 	if result == cluster.ResultNothing {
 		f.Do(agentOf(HV2), cluster.Decide{Decision: d})
 		return
 	}
 	vms := crowd()
-	d.Proposed = []cluster.Candidate{{VM: vms[0].UUID, Source: HV1, Target: HV2, Text: reason, Predicted: effect}}
+	d.Proposed = []cluster.Candidate{{VM: vms[0].UUID, Source: HV1, Target: HV2, Text: reason, Predicted: effect, Score: score(33_100_000)}}
 	weaker := effect
 	weaker.SourceContentionAfter, weaker.TargetContentionAfter = 420_000, 90_000
 	d.Refused = []cluster.Candidate{
-		{VM: vms[1].UUID, Source: HV1, Target: HV2, Code: cluster.CodeGainBelowCost, Text: "db-01 gains more", Predicted: weaker},
+		{VM: vms[1].UUID, Source: HV1, Target: HV2, Code: cluster.CodeGainBelowCost, Text: "db-01 gains more", Predicted: weaker, Score: score(42_000_000)},
 		{VM: vms[3].UUID, Source: HV1, Code: cluster.CodeCooldown, Text: "it moved 4m0s ago, cooldown is 30m0s"},
 	}
 	d.Counts = []cluster.CodeCount{{Code: cluster.CodeCooldown, N: 1}, {Code: cluster.CodeGainBelowCost, N: 2}}

@@ -17,6 +17,7 @@ type Group struct {
 	mu     sync.Mutex
 	fleet  *Fleet
 	leader string   // member id, "" for none
+	turns  int      // proposals under which a new term begins
 	limbo  int      // proposals that are applied, but reported as unknown
 	ids    []string // of proposals
 	belief map[string]string
@@ -78,6 +79,13 @@ func (g *Group) Doubt(n int) {
 	g.limbo = n
 }
 
+// Turn begins a new term under the next n proposals.
+func (g *Group) Turn(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.turns = n
+}
+
 // Replica is one member's view of a group; it fulfils api.Replica and api.Local.
 type Replica struct {
 	group  *Group
@@ -134,6 +142,10 @@ func (r Replica) Propose(_ context.Context, c cluster.Command) (uint64, error) {
 		return 0, fmt.Errorf("%w: %s is no command of operators", consensus.ErrInvalid, c.Kind())
 	}
 	r.group.ids = append(r.group.ids, c.ID)
+	if r.group.turns > 0 {
+		r.group.turns--
+		r.group.fleet.term = r.group.fleet.State.Term + 1
+	}
 	err := r.group.fleet.Try(c)
 	if r.group.limbo > 0 {
 		r.group.limbo--
@@ -172,6 +184,14 @@ func (r Replica) VMs(context.Context) ([]api.LocalVM, error) {
 		out = append(out, api.LocalVM{
 			UUID: vm.UUID, Name: vm.Name, Threads: []int{4000 + i}, RunNS: n * 1_000_000_000, WaitNS: n * 2_500_000_000, Waits: n * 300,
 			Source: string(cluster.SourceEBPF), Since: f.Now().Add(-time.Minute), SampledAt: f.Now(),
+			Block: &api.BlockCounters{
+				By: "submitter", Epoch: api.Time{Time: f.Now().Add(-time.Minute)},
+				Requests: map[string]uint64{"read": n * 100, "write": n * 40, "flush": n, "discard": 0},
+				Bytes:    map[string]uint64{"read": n * 409_600, "write": n * 655_360, "flush": 0, "discard": 0},
+				Errors:   map[string]uint64{"read": 0, "write": 0, "flush": 0, "discard": 0},
+				QueueNS:  map[string]uint64{"read": n * 1_000_000, "write": n * 400_000, "flush": 0, "discard": 0},
+				DeviceNS: map[string]uint64{"read": n * 9_000_000, "write": n * 8_000_000, "flush": n * 500_000, "discard": 0},
+			},
 		})
 	}
 	return out, nil

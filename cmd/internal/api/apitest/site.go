@@ -79,6 +79,15 @@ func (s *Site) listen(id, name string, kind cluster.Kind, logger *slog.Logger) e
 		Replica: s.Group.Replica(id), Self: material.Identity(), Name: name, Version: "0.1.0-test",
 		Listen: "127.0.0.1:0", Socket: s.Socket(name), Group: ownGroup(), Roles: ownRoles(),
 		ServerTLS: material.ServerConfig, ClientTLS: material.ClientConfig, Limits: s.limits, Now: s.Group.Now, Logger: logger,
+		Revoked: func(id string) bool {
+			state, _ := s.Group.Replica(id).State()
+			return state.Revoked(id)
+		},
+	}
+	if id == HV2 { // the others have to ask it
+		if cfg.Definitions, err = deposited(s.File("definitions")); err != nil {
+			return err
+		}
 	}
 	if kind == cluster.KindAgent {
 		cfg.Local = s.Group.Replica(id)

@@ -3,7 +3,8 @@
 // Command guest is /init of the lab's guests: it keeps the guest's vCPUs busy
 // and its memory dirty to the schedule in ek.load= of the kernel command line
 // (package load), and says so once a second on the serial console (package
-// heartbeat). It is the only program in the guest. Build it static:
+// heartbeat). If ek.disk= is there, it works its disk and says what came of it
+// (package diskrun). It is the only program in the guest. Build it static:
 //
 //	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -buildid=' -o bin/evenkeel-guest ./cmd/internal/lab/guest
 package main
@@ -17,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/evenkeel/evenkeel/cmd/internal/lab/diskrun"
 	"github.com/evenkeel/evenkeel/cmd/internal/lab/heartbeat"
 	"github.com/evenkeel/evenkeel/cmd/internal/lab/load"
 )
@@ -40,8 +42,15 @@ func run() error {
 		return err
 	}
 	os.Stdout = console
-	schedule, err := readSchedule()
+	arguments, err := readArguments()
 	if err != nil {
+		return err
+	}
+	schedule, err := load.Parse(arguments["ek.load"])
+	if err != nil {
+		return err
+	}
+	if err := startDisk(arguments["ek.disk"], console); err != nil {
 		return err
 	}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
@@ -53,6 +62,7 @@ func run() error {
 	// and the heartbeat never waits for Go's scheduler.
 	vcpus := runtime.NumCPU()
 	runtime.GOMAXPROCS(vcpus + 4)
+	go func() { fmt.Printf("ek-init: %v\n", emptyTLB()) }()
 	workers := &workers{schedule: schedule}
 	workers.start(vcpus)
 	return beat(console, strings.TrimSpace(string(boot)), workers)
@@ -69,17 +79,39 @@ func mount() error {
 	return nil
 }
 
-func readSchedule() (load.Schedule, error) {
+// readArguments are the words KEY=VALUE on the kernel's command line.
+func readArguments() (map[string]string, error) {
 	line, err := os.ReadFile("/proc/cmdline")
 	if err != nil {
 		return nil, err
 	}
+	arguments := map[string]string{}
 	for word := range strings.FieldsSeq(string(line)) {
-		if text, ok := strings.CutPrefix(word, "ek.load="); ok {
-			return load.Parse(text)
+		if key, value, ok := strings.Cut(word, "="); ok {
+			arguments[key] = value
 		}
 	}
-	return load.Parse("")
+	return arguments, nil
+}
+
+// startDisk works the guest's disk, if it is told to, for as long as it lives.
+func startDisk(text string, console *os.File) error {
+	l, err := load.ParseDisk(text)
+	if err != nil || len(l.Jobs) == 0 {
+		return err
+	}
+	d, err := openDisk(l)
+	if err != nil {
+		return fmt.Errorf("disk: %w", err)
+	}
+	go func() {
+		err := d.work(func(r diskrun.Run) error {
+			_, err := console.WriteString(r.String() + "\n")
+			return err
+		})
+		fmt.Printf("ek-init: %v\n", err)
+	}()
+	return nil
 }
 
 // beat prints a heartbeat a second, at whole seconds from the first: a late

@@ -1,18 +1,21 @@
 // Package initramfs writes the guests' root file system: a cpio archive in the
 // "newc" format that every Linux kernel unpacks at boot, holding one static
-// program as /init and the few directories and the console that it needs.
+// program as /init, kernel modules for it to load, and the few directories and
+// the console that it needs.
 // Written here, for it is sixty lines and saves the dependency on cpio(1).
 package initramfs
 
 import (
 	"fmt"
 	"io"
+	"strings"
 )
 
 // File modes of the archive, from inode(7).
 const (
 	modeDir  = 0o040755
 	modeExec = 0o100755
+	modeFile = 0o100644
 	modeChar = 0o020600
 )
 
@@ -23,9 +26,15 @@ type entry struct {
 	major, minor uint32 // of a device
 }
 
-// Write writes an archive with program as /init. The same program gives the
+// Module is a kernel module, to lie in /modules.
+type Module struct {
+	Name string
+	Data []byte
+}
+
+// Write writes an archive with program as /init. The same arguments give the
 // same bytes.
-func Write(w io.Writer, program []byte) error {
+func Write(w io.Writer, program []byte, modules ...Module) error {
 	if len(program) == 0 {
 		return fmt.Errorf("initramfs: /init is empty")
 	}
@@ -36,8 +45,15 @@ func Write(w io.Writer, program []byte) error {
 		{name: "proc", mode: modeDir},
 		{name: "sys", mode: modeDir},
 		{name: "init", mode: modeExec, data: program},
-		{name: "TRAILER!!!"},
+		{name: "modules", mode: modeDir},
 	}
+	for _, m := range modules {
+		if m.Name == "" || strings.ContainsAny(m.Name, "/\x00") {
+			return fmt.Errorf("initramfs: module %q has no plain file name", m.Name)
+		}
+		entries = append(entries, entry{name: "modules/" + m.Name, mode: modeFile, data: m.Data})
+	}
+	entries = append(entries, entry{name: "TRAILER!!!"})
 	for i, e := range entries {
 		if err := e.write(w, uint32(i+1)); err != nil {
 			return fmt.Errorf("initramfs: %s: %w", e.name, err)

@@ -2,6 +2,8 @@ package initramfs
 
 import (
 	"bytes"
+	"io"
+	"slices"
 	"strconv"
 	"testing"
 )
@@ -40,6 +42,27 @@ func parse(t *testing.T, b []byte) []member {
 				t.Fatalf("%d bytes after the trailer", len(b)-at)
 			}
 			return members
+		}
+	}
+}
+
+func TestArchiveHoldsModulesInOrder(t *testing.T) {
+	var b bytes.Buffer
+	if err := Write(&b, []byte("x"), Module{"00-ring.ko", []byte("one")}, Module{"01-blk.ko", []byte("two")}); err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, m := range parse(t, b.Bytes()) {
+		if m.mode == modeFile {
+			found = append(found, m.name+"="+m.data)
+		}
+	}
+	if want := []string{"modules/00-ring.ko=one", "modules/01-blk.ko=two"}; !slices.Equal(found, want) {
+		t.Errorf("files %q, want %q", found, want)
+	}
+	for _, name := range []string{"", "../init", "a\x00b"} {
+		if err := Write(io.Discard, []byte("x"), Module{Name: name}); err == nil {
+			t.Errorf("a module named %q was taken", name)
 		}
 	}
 }

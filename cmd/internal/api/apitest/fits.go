@@ -1,0 +1,42 @@
+package apitest
+
+import "github.com/evenkeel/evenkeel/scheduler/cluster"
+
+// Fits is Suffering after both hosts have described themselves: one VM of hv1
+// can go to hv2, the others for one reason or another cannot.
+func Fits(addresses map[string]string) *Fleet {
+	f := Suffering(addresses)
+	offer := func(bridges ...string) *cluster.Offer {
+		o := &cluster.Offer{
+			Processor: "AMD EPYC family 25 model 17 stepping 1", Kernel: "6.1.0-30-amd64",
+			Libvirt: cluster.SoftwareVersion{9, 0, 0}, QEMU: cluster.SoftwareVersion{7, 2, 22}, Emulators: []string{"/usr/bin/qemu-system-x86_64"},
+			Guests: []cluster.Guests{{
+				Arch: "x86_64", Virt: "kvm", Machines: []string{"pc-q35-7.2", "q35"}, Models: []string{"EPYC", "qemu64"}, Features: []string{"aes", "sse2"},
+			}},
+			Storage: []cluster.Storage{{Point: "/vms", Name: "nfs4 filer:/vms"}},
+		}
+		for _, b := range bridges {
+			o.Bridges = append(o.Bridges, cluster.Bridge{Name: b, Up: true, Uplink: true})
+		}
+		return o
+	}
+	need := func() *cluster.Need {
+		return &cluster.Need{
+			Arch: "x86_64", Machine: "pc-q35-7.2", Virt: "kvm", Emulator: "/usr/bin/qemu-system-x86_64",
+			CPU:   cluster.NeedCPU{Mode: "custom", Model: "EPYC", Features: []string{"aes", "sse2"}},
+			Links: []cluster.Link{{Kind: "bridge", Name: "br0"}},
+			Disks: []cluster.Disk{{Target: "vda", Kind: "file", Point: "/vms", Storage: "nfs4 filer:/vms", Cache: "none"}},
+		}
+	}
+	plain, storage, owned, cpu := need(), need(), need(), need()
+	storage.Links = append(storage.Links, cluster.Link{Kind: "bridge", Name: "storage"})
+	owned.Owner = "Pacemaker"
+	cpu.CPU.Features = []string{"aes", "avx512f", "sse2"}
+	vms := crowd()
+	f.Do(agentOf(HV1), cluster.Describe{
+		Incarnation: 1, Revision: 1, Offer: offer("br0", "storage"), Needs: []*cluster.Need{plain, storage, owned, cpu},
+		VMs: []cluster.Needy{{VM: vms[0].UUID}, {VM: vms[1].UUID, Need: 1}, {VM: vms[2].UUID, Need: 2}, {VM: vms[3].UUID, Need: 3}},
+	})
+	f.Do(agentOf(HV2), cluster.Describe{Incarnation: 1, Revision: 1, Offer: offer("br0")})
+	return f
+}
