@@ -10,6 +10,8 @@ GO       ?= go
 VAGRANT  ?= vagrant
 KERNELS  ?= 5.10 6.1 6.12 7
 FUZZTIME ?= 1m
+ROUNDS   ?= 20
+SEED     ?= 1
 
 # The same source gives the same bytes, and the binaries run on any Linux.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-buildid=
@@ -24,7 +26,7 @@ help: ## list the targets
 
 .PHONY: setup
 setup: ## check for Go, install the Debian packages that building, demo and tests need
-	@deploy/setup.sh build lab vagrant
+	@deploy/setup.sh build lab shared monitoring vagrant
 
 .PHONY: build
 build: ## build bin/evenkeeld, bin/evenkeel, bin/evenkeel-lab and its guests' init
@@ -45,14 +47,24 @@ test: setup build vagrant-validate vet ## every test, the fleet included
 	$(GO) test -race -timeout 60m -p 1 -count=1 $(ALONE)
 
 .PHONY: test-long
-test-long: test ## also play 100 worlds of an hour, and fuzz every target for FUZZTIME (1m)
+test-long: test ## also play 100 worlds of an hour, the slow faults, and fuzz every target for FUZZTIME (1m)
 	EVENKEEL_SEEDS=100 $(GO) test -count=1 -timeout 60m ./cmd/internal/worlds -play 1h
+	EVENKEEL_LONG=1 $(GO) test -count=1 -timeout 30m ./cmd/internal/lab/voters -run TestFault09
+	EVENKEEL_LONG=1 EVENKEEL_REQUIRE=libvirt,qemu $(GO) test -count=1 -timeout 30m ./agent/libvirt -run TestFault38
+	@deploy/setup.sh pacemaker
+	EVENKEEL_REQUIRE=libvirt,qemu,pacemaker $(GO) test -count=1 ./agent/libvirt -run TestPacemakersVMsAreOwned
+	EVENKEEL_LONG=1 EVENKEEL_REQUIRE=bpf,libvirt,qemu $(GO) test -count=1 -timeout 120m ./cmd/evenkeel-lab -run 'TestFault|TestLeaderKilled|TestTargetQEMU'
 	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
 	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
 	    echo "$$target in $$(dirname "$$file")"; \
 	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$(dirname "$$file")"; \
 	  done; \
 	done
+
+.PHONY: chaos
+chaos: ## hurt a fleet at random while it balances, and judge it: ROUNDS=20 SEED=1 (root)
+	@deploy/setup.sh build lab shared
+	EVENKEEL_REQUIRE=bpf,libvirt,qemu $(GO) test -count=1 -v -timeout 12h ./cmd/evenkeel-lab -run TestChaos -rounds $(ROUNDS) -seed $(SEED)
 
 .PHONY: test-vm
 test-vm: ## run the tests of bpf/ on Debian's kernels in QEMU: KERNELS="5.10 6.1 6.12 7"
@@ -81,6 +93,11 @@ bench-bpf: ## measure what the probes cost against bpftrace and libbpf-tools; QU
 bench-consensus: ## measure the control plane at 10, 100, 1000 hosts, and failovers; QUICK=1 (root)
 	@deploy/setup.sh build
 	$(GO) run ./cmd/evenkeeld/bench $(if $(QUICK),-quick)
+
+.PHONY: bench-planner
+bench-planner: ## measure the planner against its yardsticks and peers: PARTS=exact,hbal,gmrp QUICK=1 LONG=1
+	@deploy/setup.sh build planner
+	$(GO) run ./scheduler/bench/planner $(if $(PARTS),-parts $(PARTS)) $(if $(QUICK),-quick) $(if $(LONG),-long)
 
 .PHONY: sim
 sim: ## play the simulator's scenarios under several policies
@@ -116,6 +133,16 @@ check-generated: ## regenerate, and fail if what is committed differs
 vagrant-validate: ## check the Vagrantfile (no daemon needed)
 	@deploy/setup.sh vagrant
 	VAGRANT_HOME=$(CURDIR)/.cache/vagrant $(VAGRANT) validate
+
+.PHONY: packages
+packages: ## make a deb and an rpm for amd64 and arm64 in bin/packages: VERSION=0.1.0
+	@deploy/setup.sh build
+	deploy/packages/build.sh $(VERSION)
+
+.PHONY: test-packages
+test-packages: ## install, upgrade and remove the package in a Debian of its own, under systemd (root)
+	@deploy/setup.sh build packages
+	deploy/packages/test.sh
 
 .PHONY: clean
 clean: ## remove what was built

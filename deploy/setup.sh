@@ -2,14 +2,20 @@
 # Checks for Go and installs the Debian packages that are missing, and nothing
 # else: with all there it touches neither apt nor the network.
 #
-#   deploy/setup.sh GROUP...      build | lab | vagrant | generate | vm | bench | lint
+#   deploy/setup.sh GROUP...      build | lab | shared | monitoring | pacemaker | vagrant | generate | vm | bench | planner | packages | lint
 set -euo pipefail
 
 declare -A packages=(
   # The race detector needs cgo, so gcc and the C library's headers.
   [build]="gcc libc6-dev make git ca-certificates"
   # What a fleet on one machine runs on.
-  [lab]="libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils iproute2 nftables util-linux"
+  [lab]="libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils iproute2 nftables util-linux mount e2fsprogs"
+  # A file system that the hosts of a fleet share, with locks that hold between them.
+  [shared]="glusterfs-client"
+  # Plays the alerts, and scrapes a fleet.
+  [monitoring]="prometheus"
+  # Another owner of VMs, whom the tests have start one.
+  [pacemaker]="pacemaker pacemaker-cli-utils"
   [vagrant]="vagrant vagrant-libvirt"
   # Objects are committed; only who changes a BPF program needs the compiler.
   [generate]="clang-19 llvm-19 libbpf-dev"
@@ -17,6 +23,10 @@ declare -A packages=(
   [vm]="qemu-system-x86 busybox-static cpio xz-utils debian-archive-keyring"
   # What the probes are measured against.
   [bench]="bpftrace libbpf-tools"
+  # The peer that the planner is measured against, its generator and judge.
+  [planner]="ganeti-htools python3"
+  # A Debian of its own to install packages in.
+  [packages]="debootstrap systemd-container"
   [lint]="shellcheck clang-format-19"
 )
 
