@@ -26,7 +26,7 @@ func TestConvergence(t *testing.T) {
 		Mode:        "off",
 		Policy: map[string]string{
 			"warm_up": "2s", "settle": "5s", "allow_unlocked": "true",
-			"bandwidth": "8MiB", "auto_converge": "true", "parallel": "4", "move_budget": "90s",
+			"bandwidth": "16MiB", "auto_converge": "true", "parallel": "4", "move_budget": "45s",
 		},
 		Guests: []lab.Guest{{Name: "busy", On: "hv1", VCPUs: 1, Memory: lab.Bytes(192 * cluster.MiB), Load: "cpu:20+dirty:48"}},
 	})
@@ -65,14 +65,14 @@ func TestConvergence(t *testing.T) {
 	if channels < 6 {
 		t.Errorf("the relay had %d connections at most, want 6", channels)
 	}
-	if last.LimitBy != cluster.LimitPolicy || last.LimitBytesPerSecond != 8<<20 {
+	if last.LimitBy != cluster.LimitPolicy || last.LimitBytesPerSecond != 16<<20 {
 		t.Errorf("limit %d bytes/s by %q", last.LimitBytesPerSecond, last.LimitBy)
 	}
 	want := map[cluster.MoveState]string{cluster.MoveDone: "hv2", cluster.MoveAborted: "hv1"}[last.State]
 	if on := d.Lab.GuestHosts("busy"); want == "" || !slices.Equal(on, []string{want}) {
 		t.Errorf("the move ended %s, the guest runs on %v", last.State, on)
 	}
-	if last.State == cluster.MoveAborted && !strings.Contains(last.Report, "not done within its time budget of 1m30s") {
+	if last.State == cluster.MoveAborted && !strings.Contains(last.Report, "not done within its time budget of 45s") {
 		t.Errorf("aborted: %q", last.Report)
 	}
 	beats, err := d.Lab.Heartbeats("busy")

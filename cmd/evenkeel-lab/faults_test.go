@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -114,7 +115,7 @@ func fill(t *testing.T, d *drill.Drill, round int, leader string) {
 		suffers, idle := false, false
 		for _, h := range hosts {
 			suffers = suffers || h.Name == "hv1" && h.Fresh && h.VMs == 3 && h.PainRatio > 0.5 && h.ExcessSeconds >= 3
-			idle = idle || h.Name == "hv2" && h.Fresh && h.VMs == 0
+			idle = idle || h.Name == "hv2" && h.Fresh && h.Source != cluster.SourceNone && h.VMs == 0
 		}
 		return suffers && idle, nil
 	}))
@@ -263,6 +264,7 @@ func reach(t *testing.T, d *drill.Drill, state cluster.MoveState, since uint64) 
 	if err := d.Mode(ctx, cluster.ModeAuto); err != nil {
 		return err
 	}
+	var said []string // what was decided meanwhile, in its order
 	return drill.Until(ctx, "a move that is "+string(state), func() (bool, error) {
 		moves, err := d.Moves(ctx)
 		if err != nil {
@@ -278,7 +280,10 @@ func reach(t *testing.T, d *drill.Drill, state cluster.MoveState, since uint64) 
 		} else if last := status.LastDecision; last != nil {
 			why = fmt.Sprintf("%s %s %s, held %v", last.ID, last.Code, last.Text, status.Held)
 		}
-		return false, fmt.Errorf("last decision: %s; moves: %s", why, words(moves))
+		if !slices.Contains(said, why) {
+			said = append(said, why)
+		}
+		return false, fmt.Errorf("decisions: %s; moves: %s", strings.Join(said, " | "), words(moves))
 	})
 }
 

@@ -152,13 +152,17 @@ func (d *Drill) handOver(ctx context.Context, from, to string) (err error) {
 // until polls a condition; the error says what was waited for and what stood
 // in the way last.
 func until(ctx context.Context, what string, done func() (bool, error)) error {
+	var last error
 	for {
 		ok, err := done()
 		if ok {
 			return nil
 		}
+		if last == nil || ctx.Err() == nil { // what an ended context makes fail says nothing
+			last = err
+		}
 		if waited := wait(ctx, 100*time.Millisecond); waited != nil {
-			return fmt.Errorf("waiting for %s: %w", what, errors.Join(waited, err))
+			return fmt.Errorf("waiting for %s: %w", what, errors.Join(waited, last))
 		}
 	}
 }
