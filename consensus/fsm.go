@@ -67,7 +67,7 @@ func (f *fsm) transition(l *raft.Log) (a Applied, err error) {
 	}
 	m := cluster.Meta{Index: l.Index, Term: l.Term}
 	before := f.current()
-	state, err := before.Apply(m, c)
+	state, err := before.Apply(cluster.Meta{Index: l.Index, Term: l.Term, Entry: l.Data}, c)
 	refusal := cluster.RefusalOf(err)
 	if err != nil && refusal == nil {
 		return a, err

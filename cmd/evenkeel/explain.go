@@ -219,8 +219,16 @@ func scoreText(c api.Candidate) string {
 // input is what a decision can be made again from.
 func (x explanation) input(d *api.Decision) {
 	if d != nil && !d.PlannedAt.IsZero() {
-		x.why("Input", "entry %d at %s, seed %d; evenkeel replay %s decides again", d.PlannedOn, d.PlannedAt.UTC().Format(time.RFC3339Nano), d.Seed, d.ID)
+		x.why("Input", "entry %d%s at %s, seed %d; evenkeel replay %s decides again", d.PlannedOn, digest(d.Input), d.PlannedAt.UTC().Format(time.RFC3339Nano), d.Seed, d.ID)
 	}
+}
+
+// digest is the beginning of a State's digest, for people to compare.
+func digest(c cluster.Chain) string {
+	if len(c) < 12 {
+		return ""
+	}
+	return fmt.Sprintf(" (%s...)", c[:12])
 }
 
 func (x explanation) vm() {

@@ -48,7 +48,7 @@ func (h *history) grow(t testing.TB, skip uint64, term uint64, pad int) (Entry, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, err := state.Apply(cluster.Meta{Index: index, Term: term}, c)
+	next, err := state.Apply(cluster.Meta{Index: index, Term: term, Entry: data}, c)
 	refusal := cluster.RefusalOf(err)
 	if err != nil && refusal == nil {
 		t.Fatal(err)

@@ -204,7 +204,7 @@ func (r record) applyTo(s cluster.State) (cluster.State, error) {
 	if err != nil {
 		return s, err
 	}
-	next, err := s.Apply(cluster.Meta{Index: r.index, Term: r.term}, c)
+	next, err := s.Apply(cluster.Meta{Index: r.index, Term: r.term, Entry: body}, c)
 	if refusal := cluster.RefusalOf(err); err != nil && refusal == nil || (refusal != nil) != (r.flags&flagRefused != 0) {
 		return s, fmt.Errorf("entry %d: it was refused: %t; now: %w", r.index, r.flags&flagRefused != 0, err)
 	}

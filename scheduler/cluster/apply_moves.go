@@ -50,6 +50,8 @@ func (d *Decision) check(s *State) error {
 		return refuse(CodeTooMany, "decision %s: text of %d bytes", d.ID, len(d.Text))
 	case !slices.Contains([]Result{ResultMoved, ResultRecommended, ResultNothing}, d.Result):
 		return refuse(CodeAbsurdFigure, "decision %s: result %.20q", d.ID, d.Result)
+	case !d.Input.valid():
+		return refuse(CodeAbsurdFigure, "decision %s: input %.80q is no SHA-256", d.ID, d.Input)
 	}
 	for _, c := range slices.Concat(d.Proposed, d.Refused) {
 		if err := c.check(); err != nil {

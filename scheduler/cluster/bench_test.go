@@ -22,7 +22,7 @@ func BenchmarkApplySnapshot(b *testing.B) {
 				snap := f.snapshot(&h)
 				c := Command{Level: 1, At: f.now.Add(time.Second), Body: Snapshots{[]Snapshot{snap}}}
 				b.StartTimer()
-				next, err := s.Apply(Meta{s.Index + 1, 1}, c)
+				next, err := s.Apply(Meta{Index: s.Index + 1, Term: 1}, c)
 				if err != nil || next.Rejected > 0 {
 					b.Fatal(err, next.Rejected)
 				}
@@ -53,7 +53,7 @@ func BenchmarkBeat(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			if now, err = now.Apply(Meta{now.Index + 1, 1}, c); err != nil || now.Rejected > 0 {
+			if now, err = now.Apply(Meta{Index: now.Index + 1, Term: 1}, c); err != nil || now.Rejected > 0 {
 				b.Fatal(err, now.Rejected)
 			}
 		}

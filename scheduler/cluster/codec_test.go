@@ -53,7 +53,7 @@ func samples() []Body {
 		Announce{testCluster, member},
 		Snapshots{[]Snapshot{snapshot}},
 		Decide{Decision{
-			"d-1", epoch, 17, epoch, 9, 3, witness, ModeAuto, "demand", TriggerAuto, ResultMoved, CodeCooldown, "why",
+			"d-1", epoch, 17, epoch, 9, Chain(strings.Repeat("0a", 32)), 3, witness, ModeAuto, "demand", TriggerAuto, ResultMoved, CodeCooldown, "why",
 			[]Candidate{candidate},
 			[]Candidate{candidate},
 			[]CodeCount{{CodeNoHeadroom, 2}},

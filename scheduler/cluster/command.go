@@ -6,6 +6,7 @@ import "time"
 type Meta struct {
 	Index uint64
 	Term  uint64
+	Entry []byte // as the log has it, for State.Chain; nil: the command is only tried out
 }
 
 // Command is the envelope of everything that changes the State. At is stamped

@@ -53,7 +53,7 @@ func applyBytes(t *testing.T, hosts int) map[string]uint64 {
 	} {
 		c := Command{Level: 1, Actor: step.by, At: epoch, Body: step.body}
 		apply := func() State {
-			next, err := prepared.Apply(Meta{prepared.Index + 1, 1}, c)
+			next, err := prepared.Apply(Meta{Index: prepared.Index + 1, Term: 1}, c)
 			if err != nil || next.Rejected > 0 {
 				t.Fatalf("%s: %v, %d snapshots refused", c.Kind(), err, next.Rejected)
 			}
@@ -119,7 +119,7 @@ func TestMovesAreForgotten(t *testing.T) {
 func (w *world) plain(by Actor, body Body) {
 	w.t.Helper()
 	w.index++
-	next, err := w.s.Apply(Meta{w.index, w.term}, Command{Level: 1, ID: moveID(w.index), Actor: by, At: w.s.Now, Body: body})
+	next, err := w.s.Apply(Meta{Index: w.index, Term: w.term}, Command{Level: 1, ID: moveID(w.index), Actor: by, At: w.s.Now, Body: body})
 	if err != nil {
 		w.t.Fatalf("%s: %v", body.kind(), err)
 	}

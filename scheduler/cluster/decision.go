@@ -11,6 +11,7 @@ type Decision struct {
 	Index     uint64      `json:"index"`                // applied index of the State that was planned on
 	PlannedAt Time        `json:"planned_at,omitempty"` // the time that was planned with: with Index and Seed it is all of the planner's input
 	Seed      uint64      `json:"seed,omitempty"`       // of policies that draw lots
+	Input     Chain       `json:"input,omitempty"`      // of the State that was planned on
 	Term      uint64      `json:"term"`
 	Leader    string      `json:"leader"` // member UUID
 	Mode      Mode        `json:"mode"`

@@ -177,7 +177,7 @@ func TestRestoredStateGoesOn(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := Command{Level: 1, At: f.now, Body: Snapshots{[]Snapshot{s}}}
-			back, err = back.Apply(Meta{f.s.Index + 1, 1}, c)
+			back, err = back.Apply(Meta{Index: f.s.Index + 1, Term: 1}, c)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -49,7 +49,7 @@ func described(t *testing.T) State {
 
 func mustDescribe(t *testing.T, s State, host string, revision uint64, o *Offer, needs []*Need, vms []Needy) State {
 	t.Helper()
-	next, err := s.Apply(Meta{s.Index + 1, s.Term}, describeBy(s, host, revision, o, needs, vms))
+	next, err := s.Apply(Meta{Index: s.Index + 1, Term: s.Term}, describeBy(s, host, revision, o, needs, vms))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestDescribeRefuses(t *testing.T) {
 		{"no UUID", 2, fullOffer(), []*Need{fullNeed()}, []Needy{{"web", 0}}, CodeAbsurdFigure},
 		{"more needs than VMs", 2, fullOffer(), []*Need{fullNeed(), fullNeed()}, one, CodeTooMany},
 	} {
-		next, err := s.Apply(Meta{s.Index + 1, s.Term}, describeBy(s, hv1, c.rev, c.offer, c.needs, c.vms))
+		next, err := s.Apply(Meta{Index: s.Index + 1, Term: s.Term}, describeBy(s, hv1, c.rev, c.offer, c.needs, c.vms))
 		if r := RefusalOf(err); r == nil || r.Code != c.want {
 			t.Errorf("%s: %v, want %s", c.name, err, c.want)
 		}
@@ -156,7 +156,7 @@ func TestDescribeRefuses(t *testing.T) {
 	}
 	foreign := describeBy(s, hv1, 2, fullOffer(), nil, nil)
 	foreign.Actor.Kind = KindOperator
-	if _, err := s.Apply(Meta{s.Index + 1, s.Term}, foreign); RefusalOf(err) == nil || RefusalOf(err).Code != CodeNotYours {
+	if _, err := s.Apply(Meta{Index: s.Index + 1, Term: s.Term}, foreign); RefusalOf(err) == nil || RefusalOf(err).Code != CodeNotYours {
 		t.Errorf("an operator describes a host: %v", err)
 	}
 }

@@ -110,7 +110,7 @@ func TestOrderCopiesDisks(t *testing.T) {
 	}
 	body.Copied, body.Rooms = []Copied{{vmA, []DiskCopy{disk}}}, []Room{{"/images", 8 * GiB}}
 	command.Body = body
-	s, err := s.Apply(Meta{s.Index + 1, s.Term}, command)
+	s, err := s.Apply(Meta{Index: s.Index + 1, Term: s.Term}, command)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -135,7 +135,7 @@ func TestBudgetCountsWhatMayMove(t *testing.T) {
 func TestTimeNeverGoesBack(t *testing.T) {
 	w := newWorld(t)
 	now := w.s.Now
-	next, err := w.s.Apply(Meta{w.index + 1, w.term + 1}, Command{Level: 1, Actor: byOperator, At: now - 1, Body: Resume{}})
+	next, err := w.s.Apply(Meta{Index: w.index + 1, Term: w.term + 1}, Command{Level: 1, Actor: byOperator, At: now - 1, Body: Resume{}})
 	if err != nil || next.Now != now || next.TermSince != now {
 		t.Errorf("%v: now %v, the term began %v, want %v", err, next.Now, next.TermSince, now)
 	}
@@ -298,7 +298,7 @@ func TestExitThreshold(t *testing.T) {
 func TestLevelAboveTheClusters(t *testing.T) {
 	w := newWorld(t)
 	w.s.Level = 0
-	next, err := w.s.Apply(Meta{w.index + 1, w.term}, Command{Level: 1, Actor: byOperator, At: w.s.Now + 1, Body: Resume{}})
+	next, err := w.s.Apply(Meta{Index: w.index + 1, Term: w.term}, Command{Level: 1, Actor: byOperator, At: w.s.Now + 1, Body: Resume{}})
 	if !errors.Is(err, ErrFeatureLevel) || RefusalOf(err) != nil || next.Index != w.s.Index || next.Now != w.s.Now {
 		t.Errorf("%v, index %d -> %d", err, w.s.Index, next.Index)
 	}

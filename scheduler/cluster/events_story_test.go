@@ -64,7 +64,7 @@ func (s *story) apply(by Actor, body Body) {
 	w := s.w
 	w.index++
 	c := Command{Level: 1, ID: fmt.Sprintf("c%d", w.index), Actor: by, At: s.now, Body: body}
-	next, err := w.s.Apply(Meta{w.index, w.term}, c)
+	next, err := w.s.Apply(Meta{Index: w.index, Term: w.term}, c)
 	if err != nil {
 		fmt.Fprintf(&s.out, "refused: %v\n", err)
 	}

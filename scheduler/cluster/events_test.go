@@ -261,7 +261,7 @@ func lawful(e Event, m Meta, n int) error {
 func TestEventsOfAnEntryAreBounded(t *testing.T) {
 	s, _ := bigFleet(t, 1000, 1)
 	c := Command{Level: 1, ID: "late", Actor: byOperator, At: s.Now.Add(time.Hour), Body: SetMode{Mode: ModeOff}}
-	next, err := s.Apply(Meta{s.Index + 1, s.Term}, c)
+	next, err := s.Apply(Meta{Index: s.Index + 1, Term: s.Term}, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +298,7 @@ func TestSeverities(t *testing.T) {
 func BenchmarkEvents(b *testing.B) {
 	s, _ := bigFleet(b, 1000, 20)
 	c := Command{Level: 1, Actor: byLeader, At: s.Now.Add(time.Second), Body: Snapshots{}}
-	next, err := s.Apply(Meta{s.Index + 1, s.Term}, c)
+	next, err := s.Apply(Meta{Index: s.Index + 1, Term: s.Term}, c)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func fleetOf(t testing.TB, hosts, vms, beats int) (State, *fleet) {
 func busy(slot int) bool { return slot%5 == 0 }
 
 func (f *fleet) apply(by Actor, body Body) {
-	next, err := f.s.Apply(Meta{f.s.Index + 1, 1}, Command{Level: 1, Actor: by, At: f.now, Body: body})
+	next, err := f.s.Apply(Meta{Index: f.s.Index + 1, Term: 1}, Command{Level: 1, Actor: by, At: f.now, Body: body})
 	if err != nil || next.Rejected > 0 {
 		for _, h := range next.Hosts() {
 			if h.Refused != nil {

@@ -287,7 +287,7 @@ func FuzzApply(f *testing.F) {
 		before := encoded(t, w.s)
 		for term := w.term; term < w.term+2; term++ {
 			w.index++
-			next, err := w.s.Apply(Meta{w.index, term}, c)
+			next, err := w.s.Apply(Meta{Index: w.index, Term: term}, c)
 			if err != nil && RefusalOf(err) == nil && next.Index != w.s.Index {
 				t.Fatalf("%v is neither a refusal nor a stop", err)
 			}

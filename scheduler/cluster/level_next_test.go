@@ -54,12 +54,12 @@ func TestNextCommandNeedsItsLevel(t *testing.T) {
 	s := lived(t)
 	note := Command{Level: 1, Actor: byOperator, At: s.Now, Body: Note{"rack 3 is warm"}}
 	before := encoded(t, s)
-	if _, err := s.Apply(Meta{s.Index + 1, s.Term}, note); !errors.Is(err, ErrFeatureLevel) {
+	if _, err := s.Apply(Meta{Index: s.Index + 1, Term: s.Term}, note); !errors.Is(err, ErrFeatureLevel) {
 		t.Errorf("at level 1: %v", err)
 	}
 	s.Level = 2
 	note.Level = 2
-	after, err := s.Apply(Meta{s.Index + 1, s.Term}, note)
+	after, err := s.Apply(Meta{Index: s.Index + 1, Term: s.Term}, note)
 	if err != nil || after.Note != "rack 3 is warm" {
 		t.Errorf("at level 2: %v", err)
 	}

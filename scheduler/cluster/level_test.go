@@ -62,7 +62,7 @@ func TestNeeds(t *testing.T) {
 		}
 	}
 	before := encoded(t, s)
-	after, err := s.Apply(Meta{s.Index + 1, s.Term}, Command{Level: 1, At: s.Now, Body: fromLater{}})
+	after, err := s.Apply(Meta{Index: s.Index + 1, Term: s.Term}, Command{Level: 1, At: s.Now, Body: fromLater{}})
 	if !errors.Is(err, ErrFeatureLevel) || !bytes.Equal(before, encoded(t, after)) {
 		t.Errorf("a command of level 3 that claims to be of level 1: %v", err)
 	}

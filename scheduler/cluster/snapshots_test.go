@@ -207,7 +207,7 @@ func TestRaiseLevel(t *testing.T) {
 	w.index++
 	c := Command{Level: 2, Actor: byOperator, At: w.s.Now, Body: Resume{}}
 	before := encoded(t, w.s)
-	after, err := w.s.Apply(Meta{w.index, 1}, c)
+	after, err := w.s.Apply(Meta{Index: w.index, Term: 1}, c)
 	if !errors.Is(err, ErrFeatureLevel) || string(encoded(t, after)) != string(before) {
 		t.Errorf("a command of a higher level: %v, and the State must stay as it is", err)
 	}
@@ -219,7 +219,7 @@ func TestLateCommandIsTakenWhenMadeAnew(t *testing.T) {
 	w := newWorld(t)
 	try := func(term uint64, body Body) error {
 		w.index++
-		next, err := w.s.Apply(Meta{w.index, term}, Command{Level: 1, ID: "mine", Actor: byLeader, At: w.s.Now, Body: body})
+		next, err := w.s.Apply(Meta{Index: w.index, Term: term}, Command{Level: 1, ID: "mine", Actor: byLeader, At: w.s.Now, Body: body})
 		w.s = next
 		return err
 	}
@@ -246,7 +246,7 @@ func TestRepeatedCommandIsTakenOnce(t *testing.T) {
 	for range 2 {
 		for _, c := range []Command{c, bad} {
 			w.index++
-			next, err := w.s.Apply(Meta{w.index, 1}, c)
+			next, err := w.s.Apply(Meta{Index: w.index, Term: 1}, c)
 			if r := RefusalOf(err); (r != nil) != (c.ID == "never") {
 				t.Fatalf("%s: %v", c.ID, err)
 			}
@@ -255,12 +255,12 @@ func TestRepeatedCommandIsTakenOnce(t *testing.T) {
 		w.must(byOperator, SetMode{Mode: ModeAuto})
 	}
 	w.index++
-	if next, _ := w.s.Apply(Meta{w.index, 1}, c); next.Mode != ModeAuto {
+	if next, _ := w.s.Apply(Meta{Index: w.index, Term: 1}, c); next.Mode != ModeAuto {
 		t.Error("a repeated command was carried out again")
 	}
 	for range maxReceipts {
 		w.index++
-		w.s, _ = w.s.Apply(Meta{w.index, 1}, Command{Level: 1, ID: hex4(int(w.index)), Actor: byOperator, At: w.s.Now, Body: Resume{}})
+		w.s, _ = w.s.Apply(Meta{Index: w.index, Term: 1}, Command{Level: 1, ID: hex4(int(w.index)), Actor: byOperator, At: w.s.Now, Body: Resume{}})
 	}
 	if w.s.recent.len() > maxReceipts || w.s.receipts.len() != w.s.recent.len() {
 		t.Errorf("%d receipts are kept", w.s.recent.len())

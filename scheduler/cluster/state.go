@@ -31,6 +31,7 @@ type header struct {
 	Level    uint32   `json:"level"`
 	Index    uint64   `json:"index"` // of the last entry applied
 	Term     uint64   `json:"term"`  // of that entry
+	Chain    Chain    `json:"chain,omitempty"`
 	Now      Time     `json:"now"`
 	Mode     Mode     `json:"mode"`
 	ModeBy   string   `json:"mode_by,omitempty"`
@@ -149,6 +150,7 @@ func (s State) Apply(m Meta, c Command) (State, error) {
 func (s *State) advance(m Meta, at Time) {
 	s.Now = max(s.Now, at)
 	s.Index = m.Index
+	s.Chain = s.Chain.next(m)
 	if m.Term != s.Term {
 		s.Term, s.TermSince = m.Term, s.Now
 	}

@@ -89,6 +89,9 @@ func DecodeState(in io.Reader) (State, error) {
 	if f.Header.Level > CurrentLevel {
 		return State{}, fmt.Errorf("decode state: feature level %d: %w", f.Header.Level, ErrFeatureLevel)
 	}
+	if !f.Header.Chain.valid() {
+		return State{}, fmt.Errorf("decode state: chain %.80q is no SHA-256", f.Header.Chain)
+	}
 	s := f.state()
 	if err := s.redescribe(f.Described); err != nil {
 		return State{}, fmt.Errorf("decode state: %w", err)

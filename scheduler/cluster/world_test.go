@@ -98,7 +98,7 @@ func (w *world) wait(d time.Duration) { w.s.Now = w.s.Now.Add(d) }
 
 func (w *world) apply(by Actor, body Body) error {
 	w.index++
-	e := entry{Meta{w.index, w.term}, Command{Level: 1, ID: fmt.Sprintf("c%d", w.index), Actor: by, At: w.s.Now, Body: body}}
+	e := entry{Meta{Index: w.index, Term: w.term}, Command{Level: 1, ID: fmt.Sprintf("c%d", w.index), Actor: by, At: w.s.Now, Body: body}}
 	w.history = append(w.history, e)
 	before := encoded(w.t, w.s)
 	old := w.s

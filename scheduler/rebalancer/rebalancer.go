@@ -170,7 +170,7 @@ func (r *Rebalancer) record(ctx context.Context, d cluster.Decision) {
 
 func decision(s cluster.State, leader string, p scheduler.Result) cluster.Decision {
 	d := cluster.Decision{
-		ID: s.NextDecisionID(), Index: p.Index, Term: s.Term, Leader: leader, Mode: s.Mode, Policy: p.Policy, Seed: p.Seed,
+		ID: s.NextDecisionID(), Index: p.Index, Term: s.Term, Leader: leader, Mode: s.Mode, Policy: p.Policy, Seed: p.Seed, Input: s.Chain,
 		Result: cluster.ResultNothing, Code: p.Code, Text: p.Text,
 		Refused: p.Refused, Counts: p.Counts,
 	}

@@ -19,6 +19,7 @@ type Decision struct {
 	PlannedOn  uint64              `json:"planned_on"` // applied index of the State that was planned on
 	PlannedAt  Time                `json:"planned_at"` // the time that was planned with
 	Seed       uint64              `json:"seed"`       // of policies that draw lots
+	Input      cluster.Chain       `json:"input"`      // digest of that State: SHA-256 over all entries up to it, in hex; "" if unknown
 	Moves      []string            `json:"moves"`      // ids of the orders
 	Undoes     string              `json:"undoes"`     // id of the move that made things worse and is to be taken back, "" if none
 	Candidates []Candidate         `json:"candidates"` // chosen first, then the best refused
@@ -70,7 +71,7 @@ func decisionOf(s cluster.State, vms names, d cluster.Decision) Decision {
 	return Decision{
 		ID: d.ID, At: timeOf(d.At), LastAt: timeOf(d.LastAt), Repeated: d.Repeated,
 		Result: d.Result, Code: d.Code, Text: d.Text, Mode: d.Mode, Policy: d.Policy, Trigger: d.Trigger,
-		Leader: s.HostName(d.Leader), Term: d.Term, PlannedOn: d.Index, PlannedAt: timeOf(d.PlannedAt), Seed: d.Seed,
+		Leader: s.HostName(d.Leader), Term: d.Term, PlannedOn: d.Index, PlannedAt: timeOf(d.PlannedAt), Seed: d.Seed, Input: d.Input,
 		Moves: some(d.Moves), Undoes: d.Undoes, Candidates: candidatesOf(s, vms, d.Proposed, d.Refused), Counts: some(d.Counts),
 	}
 }
