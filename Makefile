@@ -26,7 +26,7 @@ help: ## list the targets
 
 .PHONY: setup
 setup: ## check for Go, install the Debian packages that building, demo and tests need
-	@deploy/setup.sh build lab shared monitoring vagrant
+	@deploy/setup.sh build lab shared monitoring terminal vagrant
 
 .PHONY: build
 build: ## build bin/evenkeeld, bin/evenkeel, bin/evenkeel-lab and its guests' init

@@ -2,7 +2,7 @@
 # Checks for Go and installs the Debian packages that are missing, and nothing
 # else: with all there it touches neither apt nor the network.
 #
-#   deploy/setup.sh GROUP...      build | lab | shared | monitoring | pacemaker | vagrant | generate | vm | bench | planner | packages | lint
+#   deploy/setup.sh GROUP...      build | lab | shared | monitoring | terminal | pacemaker | vagrant | generate | vm | bench | planner | packages | lint
 set -euo pipefail
 
 declare -A packages=(
@@ -16,6 +16,8 @@ declare -A packages=(
   [monitoring]="prometheus"
   # Another owner of VMs, whom the tests have start one.
   [pacemaker]="pacemaker pacemaker-cli-utils"
+  # Where the test of `evenkeel top` looks at a screen.
+  [terminal]="tmux"
   [vagrant]="vagrant vagrant-libvirt"
   # Objects are committed; only who changes a BPF program needs the compiler.
   [generate]="clang-19 llvm-19 libbpf-dev"

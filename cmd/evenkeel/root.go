@@ -46,6 +46,7 @@ func (a *app) root() *cobra.Command {
 		Long: `evenkeel asks a daemon, evenkeeld, how the fleet is, explains what was decided
 and says what may be done. Any member of the cluster takes any command.`,
 		Example: `  evenkeel status                 how is the fleet, and what happens next?
+  evenkeel top                    where does it hurt, and who causes it?
   evenkeel vms                    who waits for a CPU?
   evenkeel plan                   what would be moved now?
   evenkeel explain latest         why was that decided, or why did nothing move?
@@ -75,7 +76,7 @@ and says what may be done. Any member of the cluster takes any command.`,
 	cmd.SetHelpCommandGroupID("care")
 	cmd.SetCompletionCommandGroupID("care")
 	cmd.AddCommand(
-		group("see", a.status(), a.hosts(), a.vms(), a.plan(), a.explain(), a.replay(), a.simulate(), a.history(), a.report(), a.events())...,
+		group("see", a.status(), a.top(), a.hosts(), a.vms(), a.plan(), a.explain(), a.replay(), a.simulate(), a.history(), a.report(), a.events())...,
 	)
 	cmd.AddCommand(
 		group("act", a.mode(), a.pause(), a.resume(), a.migrate(), a.migrations(), a.cordon(), a.uncordon(), a.drain(), a.undrain(), a.rules(), a.policy())...,

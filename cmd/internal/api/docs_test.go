@@ -200,6 +200,7 @@ var documented = []struct{ typ, how string }{
 	{"ExplainRequest", "request of `Explain`"},
 	{"FleetPlan", "in `evenkeel plan --fleet`"},
 	{"PlanRequest", "request of `Plan`"},
+	{"Top", "`evenkeel top`: one look, a line each without `--once`"},
 }
 
 const marker = "<!-- generated"
