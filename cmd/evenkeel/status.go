@@ -56,11 +56,21 @@ func statusText(w *ui.Writer, s *api.Status) {
 		shown = 2
 	}
 	for _, warning := range s.Warnings[:shown] {
-		line("warning", w.Paint(ui.Warn, warning.Text)+": "+warning.Command)
+		line("warning", w.Paint(severityTone(warning.Severity), warning.Text)+": "+warning.Command)
 	}
 	if more := len(s.Warnings) - shown; more > 0 {
 		line("warning", fmt.Sprintf("%d more: evenkeel status --json", more))
 	}
+}
+
+func severityTone(s api.Severity) ui.Tone {
+	switch s {
+	case api.Alarm:
+		return ui.Bad
+	case api.Remark:
+		return ui.Plain
+	}
+	return ui.Warn
 }
 
 func modeText(w *ui.Writer, s *api.Status) string {

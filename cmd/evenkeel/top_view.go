@@ -49,7 +49,7 @@ func (m *topModel) head() (lines []string) {
 				w.Linef("%d more moves in flight", more)
 			}
 			if len(s.Warnings) > 0 {
-				w.Line(w.Paint(ui.Warn, s.Warnings[0].Text) + ": " + s.Warnings[0].Command + others(len(s.Warnings)-1))
+				w.Line(w.Paint(severityTone(s.Warnings[0].Severity), s.Warnings[0].Text) + ": " + s.Warnings[0].Command + others(len(s.Warnings)-1))
 			}
 		})
 		lines = strings.Split(text, "\n")

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -249,8 +248,7 @@ type Webhook struct {
 func (out *Status) warnWebhooks() {
 	for _, w := range out.Webhooks {
 		if w.Active && !w.FailingSince.IsZero() {
-			text := fmt.Sprintf("webhook %s takes no events since %s: %s; %d were given up", w.Name, w.FailingSince.Format(time.RFC3339), w.Error, w.Dropped)
-			out.Warnings = append(out.Warnings, Warning{text, "evenkeel status --json"})
+			out.warning(Caution, "evenkeel status --json", "webhook %s takes no events since %s: %s; %d were given up", w.Name, w.FailingSince.Format(time.RFC3339), w.Error, w.Dropped)
 		}
 	}
 }

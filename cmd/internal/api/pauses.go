@@ -1,7 +1,6 @@
 package api
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
@@ -46,7 +45,7 @@ func (out *Status) warnPauses(s cluster.State, vms names) {
 		if p.Text != "" {
 			text += ": " + p.Text
 		}
-		out.Warnings = append(out.Warnings, Warning{text, "evenkeel resume " + flag + name})
+		out.warning(Remark, "evenkeel resume "+flag+name, "%s", text)
 	}
 }
 
@@ -59,7 +58,6 @@ func (out *Status) warnForeign(s cluster.State, vms names, now cluster.Time) {
 		}
 	}
 	if n > 0 {
-		text := fmt.Sprintf("%d moves within a day by other hands than evenkeel's, the last of %s from %s to %s", n, vms.of(last.VM), s.HostName(last.Source), s.HostName(last.Target))
-		out.Warnings = append(out.Warnings, Warning{text, "evenkeel events --since 24h"})
+		out.warning(Remark, "evenkeel events --since 24h", "%d moves within a day by other hands than evenkeel's, the last of %s from %s to %s", n, vms.of(last.VM), s.HostName(last.Source), s.HostName(last.Target))
 	}
 }

@@ -1,8 +1,6 @@
 package api
 
 import (
-	"fmt"
-
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
@@ -33,7 +31,6 @@ func reserveOf(r cluster.Standing) *Reserve {
 
 func (out *Status) warnReserve() {
 	if r := out.Reserve; r != nil && r.Lost {
-		text := fmt.Sprintf("RESERVE LOST: if %s fails, its VMs lack %v of memory on the others", r.Worst, cluster.Bytes(r.LacksBytes))
-		out.Warnings = append(out.Warnings, Warning{text, "evenkeel hosts"})
+		out.warning(Caution, "evenkeel hosts", "RESERVE LOST: if %s fails, its VMs lack %v of memory on the others", r.Worst, cluster.Bytes(r.LacksBytes))
 	}
 }

@@ -64,12 +64,6 @@ type Freeze struct {
 	Cause string `json:"cause"`
 }
 
-// Warning is something to look at, with the command that explains it.
-type Warning struct {
-	Text    string `json:"text"`
-	Command string `json:"command"`
-}
-
 func statusOf(s cluster.State, now cluster.Time) *Status {
 	vms := vmNames(s)
 	out := &Status{
@@ -150,26 +144,24 @@ func worstVM(s cluster.State, now cluster.Time) *VM {
 }
 
 func (out *Status) warn(s cluster.State, vms names, now cluster.Time) {
-	warn := func(command, format string, args ...any) {
-		out.Warnings = append(out.Warnings, Warning{fmt.Sprintf(format, args...), command})
-	}
+	warn := out.warning
 	if s.Settings.AllowUnsafe {
-		warn("evenkeel policy set allow_unsafe=false", "%s", UnsafeWarning)
+		warn(Caution, "evenkeel policy set allow_unsafe=false", "%s", UnsafeWarning)
 	}
 	if f := out.Frozen; f != nil {
-		warn("evenkeel history", "evenkeel froze automation: %s; `evenkeel resume` lifts it", f.Cause)
+		warn(Alarm, "evenkeel history", "evenkeel froze automation: %s; `evenkeel resume` lifts it", f.Cause)
 	}
 	if d := out.LastDecision; d != nil && d.Code == cluster.CodeCapacityShort {
-		warn("evenkeel explain", "CPUs are short, and no move would help: %s", d.Text)
+		warn(Caution, "evenkeel explain", "CPUs are short, and no move would help: %s", d.Text)
 	}
 	for _, m := range out.InFlight {
 		if m.State == cluster.MoveUnknown {
-			warn("evenkeel explain "+m.ID, "the outcome of %s (%s) is unknown: %s", m.ID, m.VM, m.Why)
+			warn(Alarm, "evenkeel explain "+m.ID, "the outcome of %s (%s) is unknown: %s", m.ID, m.VM, m.Why)
 		}
 	}
 	for _, m := range s.Members() {
 		if m.Hold != "" {
-			warn("evenkeel hosts", "%s is held by its own word: %s", m.Name, m.Hold)
+			warn(Caution, "evenkeel hosts", "%s is held by its own word: %s", m.Name, m.Hold)
 		}
 	}
 	out.warnReserve()
@@ -177,7 +169,7 @@ func (out *Status) warn(s cluster.State, vms names, now cluster.Time) {
 	out.warnForeign(s, vms, now)
 	for _, c := range s.Cordons {
 		h, _ := s.Host(c.Host)
-		warn("evenkeel hosts", "%s is %s", s.HostName(c.Host), cordonOf(s, c.Host).message(residents(h.Inventory)))
+		warn(Remark, "evenkeel hosts", "%s is %s", s.HostName(c.Host), cordonOf(s, c.Host).message(residents(h.Inventory)))
 	}
 	for _, m := range s.MovesBackward() {
 		p, _ := s.Place(m.VM)
@@ -185,30 +177,30 @@ func (out *Status) warn(s cluster.State, vms names, now cluster.Time) {
 			break
 		}
 		if m.Verdict == cluster.VerdictWorse && m.Code != cluster.CodeUndo && now.Sub(m.VerifiedAt) < 24*time.Hour && slices.Equal(p.Hosts, []string{m.Target}) {
-			warn(fmt.Sprintf("evenkeel migrate %s %s --reason 'undo %s'", m.VMName, s.HostName(m.Source), m.ID), "%s made %s worse: %s", m.ID, m.VMName, m.Why)
+			warn(Caution, fmt.Sprintf("evenkeel migrate %s %s --reason 'undo %s'", m.VMName, s.HostName(m.Source), m.ID), "%s made %s worse: %s", m.ID, m.VMName, m.Why)
 		}
 	}
 	if len(out.Hosts.Silent) > 0 {
-		warn("evenkeel hosts", "silent, so neither source nor target: %s", strings.Join(out.Hosts.Silent, ", "))
+		warn(Caution, "evenkeel hosts", "silent, so neither source nor target: %s", strings.Join(out.Hosts.Silent, ", "))
 	}
 	for id, p := range s.Places() {
 		if _, moving := s.LiveMove(id); len(p.Hosts) > 1 && !moving {
-			warn("evenkeel vms show "+id, "VM %s is reported by %s", vms.of(id), strings.Join(hostNames(s, p.Hosts), " and "))
+			warn(Alarm, "evenkeel vms show "+id, "VM %s is reported by %s", vms.of(id), strings.Join(hostNames(s, p.Hosts), " and "))
 		}
 	}
 	for w := range s.TwiceStarted() {
-		warn("evenkeel vms show "+w.VM, "libvirt at %s would start VM %s with that host, though %s has it, too: `virsh autostart --disable %s` there", s.HostName(w.Host), vms.of(w.VM), s.HostName(w.Other), w.VM)
+		warn(Alarm, "evenkeel vms show "+w.VM, "libvirt at %s would start VM %s with that host, though %s has it, too: `virsh autostart --disable %s` there", s.HostName(w.Host), vms.of(w.VM), s.HostName(w.Other), w.VM)
 	}
 	for _, h := range s.Hosts() {
 		if beat, ok := h.Last(); ok && h.Fresh(now) && !beat.Load.Source.Causes() {
-			warn("evenkeel doctor", "%s measures by %s, not by eBPF", s.HostName(h.ID), beat.Load.Source)
+			warn(Remark, "evenkeel doctor", "%s measures by %s, not by eBPF", s.HostName(h.ID), beat.Load.Source)
 		}
 		if beat, ok := h.Last(); ok && h.Fresh(now) && beat.Load.BookError > bookAlarm {
-			warn("evenkeel explain "+s.HostName(h.ID), "what %s measures is %.2f %% off the kernel's own accounts", s.HostName(h.ID), 100*beat.Load.BookError.Float())
+			warn(Remark, "evenkeel explain "+s.HostName(h.ID), "what %s measures is %.2f %% off the kernel's own accounts", s.HostName(h.ID), 100*beat.Load.BookError.Float())
 		}
 	}
 	if skew := s.Skew(); skew > cluster.MaxSkew || skew < -cluster.MaxSkew {
-		warn("evenkeel cluster peers", "the leader's clock is %v off the hosts' median: nothing is ordered", skew.Round(time.Millisecond))
+		warn(Alarm, "evenkeel cluster peers", "the leader's clock is %v off the hosts' median: nothing is ordered", skew.Round(time.Millisecond))
 	}
 }
 
@@ -239,26 +231,29 @@ func (out *Status) warnCertificates(peers []Peer, now cluster.Time) {
 		if p.CertificateExpires.IsZero() || left > certWarned {
 			continue
 		}
-		next := "evenkeel certs renew"
+		rank, next := Caution, "evenkeel certs renew"
 		text := fmt.Sprintf("the certificate of %s expires in %d days, at %s", p.Name, int(left/(24*time.Hour)), p.CertificateExpires.Format(time.RFC3339))
 		if left <= 0 {
-			next = "evenkeel certs host --help"
+			rank, next = Alarm, "evenkeel certs host --help"
 			text = fmt.Sprintf("the certificate of %s expired at %s", p.Name, p.CertificateExpires.Format(time.RFC3339))
 		}
-		out.Warnings = append(out.Warnings, Warning{text, next})
+		out.warning(rank, next, "%s", text)
 	}
 }
 
 // warnQuorum is about members, who were asked just now.
 func (out *Status) warnQuorum(peers []Peer) {
-	warn := func(text string) { out.Warnings = append(out.Warnings, Warning{text, "evenkeel cluster peers"}) }
 	q := out.Quorum
 	if q.Voters > 1 && q.Answering < q.Voters {
-		warn(fmt.Sprintf("%d of %d voters answer, %d are needed", q.Answering, q.Voters, q.Needed))
+		rank := Caution
+		if q.Answering <= q.Needed {
+			rank = Alarm // the next one stops all decisions, or they have stopped
+		}
+		out.warning(rank, "evenkeel cluster peers", "%d of %d voters answer, %d are needed", q.Answering, q.Voters, q.Needed)
 	}
 	for _, p := range peers {
 		if p.Unfit || p.StalledSeconds > 0 {
-			warn(p.Name + ": " + p.Message)
+			out.warning(Caution, "evenkeel cluster peers", "%s: %s", p.Name, p.Message)
 		}
 	}
 }
