@@ -40,7 +40,8 @@ func (m *topModel) head() (lines []string) {
 	if t := m.seen; t != nil {
 		text := written(func(w *ui.Writer) {
 			s := t.Status
-			w.Line("mode " + modeText(w, s) + "   leader " + leaderText(w, s) + "   hosts " + hostsText(w, s.Hosts) + reserveText(w, s.Reserve))
+			w.Line("mode " + modeText(w, s) + "   leader " + leaderText(w, s))
+			w.Line("hosts " + hostsText(w, s.Hosts) + reserveText(w, s.Reserve))
 			w.Line("worst " + worstText(w, s))
 			for _, mv := range s.InFlight[:min(len(s.InFlight), 3)] {
 				w.Line(w.Paint(ui.Strong, mv.ID) + w.Paint(ui.Plain, fmt.Sprintf("  %s  %s -> %s  %s", mv.VM, mv.Source, mv.Target, phase(mv))))
