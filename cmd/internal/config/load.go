@@ -17,14 +17,9 @@ const MaxFile = 64 << 10
 // Load reads and checks the file. What is wrong in it comes back as
 // [Problems].
 func Load(path string) (Config, error) {
-	f, err := os.Open(path)
+	data, err := read(path)
 	if err != nil {
-		return Config{}, fmt.Errorf("configuration: %w; deploy/agent.yaml.example is one to start from", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
-	if err != nil {
-		return Config{}, fmt.Errorf("configuration: %w", err)
+		return Config{}, err
 	}
 	hostname, err := os.Hostname()
 	if err != nil {
@@ -35,18 +30,34 @@ func Load(path string) (Config, error) {
 	return cfg, err
 }
 
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w; deploy/agent.yaml.example is one to start from", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return data, nil
+}
+
 // parse is [Load] without the machine.
 func parse(path string, data []byte, hostname string) (Config, error) {
-	src := newSource(path, data)
-	root := src.document(data)
-	if err := src.err(); err != nil {
+	return newSource(path, data).parse(data, hostname)
+}
+
+func (s *source) parse(data []byte, hostname string) (Config, error) {
+	root := s.document(data)
+	if err := s.err(); err != nil {
 		return Config{}, err
 	}
 	cfg := defaults(hostname)
-	src.decode(root, &cfg)
+	s.decode(root, &cfg)
 	cfg.derive()
-	src.check(&cfg)
-	if err := src.err(); err != nil {
+	s.check(&cfg)
+	if err := s.err(); err != nil {
 		return Config{}, err
 	}
 	return cfg, nil

@@ -83,6 +83,7 @@ func (s *section) scalarNode(path string, node *yaml.Node) (string, bool) {
 
 // text reads a value as it stands.
 func text[T ~string](s *section, key string, into *T) {
+	defer s.note(key, func() string { return string(*into) })
 	if v, ok := s.scalar(key); ok {
 		*into = T(v)
 	}
@@ -91,6 +92,7 @@ func text[T ~string](s *section, key string, into *T) {
 func (s *section) text(key string, into *string) { text(s, key, into) }
 
 func (s *section) flag(key string, into *bool) {
+	defer s.note(key, func() string { return strconv.FormatBool(*into) })
 	v, ok := s.scalar(key)
 	if !ok {
 		return
@@ -103,6 +105,7 @@ func (s *section) flag(key string, into *bool) {
 }
 
 func (s *section) number(key string, into *int) {
+	defer s.note(key, func() string { return strconv.Itoa(*into) })
 	v, ok := s.scalar(key)
 	if !ok {
 		return
@@ -116,6 +119,7 @@ func (s *section) number(key string, into *int) {
 }
 
 func (s *section) size(key string, into *cluster.Bytes) {
+	defer s.note(key, func() string { return writeSize(*into) })
 	v, ok := s.scalar(key)
 	if !ok {
 		return
@@ -129,6 +133,7 @@ func (s *section) size(key string, into *cluster.Bytes) {
 }
 
 func (s *section) cpus(key string, into *procfs.CPUs) {
+	defer s.note(key, func() string { return into.String() })
 	v, ok := s.scalar(key)
 	if !ok {
 		return
@@ -142,6 +147,7 @@ func (s *section) cpus(key string, into *procfs.CPUs) {
 }
 
 func (s *section) level(key string, into *slog.Level) {
+	defer s.note(key, func() string { return strings.ToLower(into.String()) })
 	v, ok := s.scalar(key)
 	if !ok {
 		return
@@ -163,6 +169,12 @@ func (s *section) addresses(key string, into *Addresses) {
 
 // list reads a sequence of single values.
 func (s *section) list(key string, into *[]string) {
+	defer s.note(key, func() string { return inBrackets(*into) })
+	s.items(key, into)
+}
+
+// items is list without a note of it.
+func (s *section) items(key string, into *[]string) {
 	s.known = append(s.known, key)
 	node, ok := s.values[key]
 	if !ok {
@@ -182,8 +194,9 @@ func (s *section) list(key string, into *[]string) {
 
 // names reads a list that takes the place of the default as a whole.
 func (s *section) names(key string, into *[]string) {
+	defer s.note(key, func() string { return inBrackets(*into) })
 	given := []string{}
-	if s.list(key, &given); s.values[key] != nil {
+	if s.items(key, &given); s.values[key] != nil {
 		*into = given
 	}
 }

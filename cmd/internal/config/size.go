@@ -28,3 +28,16 @@ func ParseSize(text string) (cluster.Bytes, error) {
 	}
 	return cluster.Bytes(n << shift), nil
 }
+
+// writeSize writes a size as the file takes it, exactly.
+func writeSize(n cluster.Bytes) string {
+	for _, u := range []struct {
+		name string
+		size cluster.Bytes
+	}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n != 0 && n%u.size == 0 {
+			return strconv.FormatInt(int64(n/u.size), 10) + u.name
+		}
+	}
+	return strconv.FormatInt(int64(n), 10) + "B"
+}

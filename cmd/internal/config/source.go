@@ -15,6 +15,7 @@ type source struct {
 	lines    []string
 	at       map[string]position
 	problems map[string]Problem // by key: the first problem of a key is the cause, later ones are echoes
+	reads    []reading          // every key that is asked for, in order
 }
 
 type position struct{ line, column int }

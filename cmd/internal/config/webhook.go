@@ -46,6 +46,7 @@ func (s *section) webhooks(key string, into *[]Webhook) {
 	s.known = append(s.known, key)
 	node, ok := s.values[key]
 	if !ok || node.Tag == "!!null" {
+		s.note(key, func() string { return "[]" })
 		return
 	}
 	if node.Kind != yaml.SequenceNode {
@@ -67,7 +68,7 @@ func (s *section) webhooks(key string, into *[]Webhook) {
 
 func (w *Webhook) read(s *section) {
 	s.text("name", &w.Name)
-	s.text("url", &w.URL)
+	s.private("url", &w.URL)
 	s.text("secretFile", &w.SecretFile)
 	s.text("ca", &w.CA)
 	s.flag("allowPlainHTTP", &w.AllowPlainHTTP)
@@ -82,6 +83,7 @@ func (w *Webhook) read(s *section) {
 }
 
 func (s *section) duration(key string, into *time.Duration) {
+	defer s.note(key, func() string { return into.String() })
 	v, ok := s.scalar(key)
 	if !ok {
 		return
