@@ -57,7 +57,7 @@ func openTop(t *testing.T, world string, width, height int) *reader {
 	a.target.Socket = site(t, world).Socket("hv2")
 	t.Cleanup(a.close)
 	r := &reader{&topModel{past: newLookback(unicodeSparks)}, a, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	r.topModel.explain = func(subject string) tea.Cmd {
+	r.explain = func(subject string) tea.Cmd {
 		return func() tea.Msg {
 			text, err := a.explained(t.Context(), subject)
 			return explainedMsg{subject, text, err}
