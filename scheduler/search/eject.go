@@ -50,6 +50,7 @@ func (w *worker) eject(item, bin, from int) (other, to int) {
 		return -1, 0
 	}
 	start := w.dice.below(len(list))
+	w.wanting(item, bin)
 	for _, enough := range [2]bool{true, false} {
 		if !enough && len(w.undo) == maxEjected-1 {
 			break
@@ -60,7 +61,7 @@ func (w *worker) eject(item, bin, from int) (other, to int) {
 			if tries == 0 {
 				break
 			}
-			if enough && !a.fitsFor(item, x, bin) {
+			if enough && !w.makesRoom(x, bin) {
 				continue
 			}
 			tries--
@@ -70,6 +71,47 @@ func (w *worker) eject(item, bin, from int) (other, to int) {
 		}
 	}
 	return -1, 0
+}
+
+// want is what must leave a bin in one dimension.
+type want struct {
+	dim  int
+	much int64
+}
+
+// wanting lists what must leave a bin for an item to fit, so that each item
+// there is held against that alone: it is fitsFor, said once for all of them.
+func (w *worker) wanting(item, bin int) {
+	a, m := w.a, w.m
+	size, at := a.size(item), bin*m.dims
+	w.wants, w.visitor = w.wants[:0], false
+	for _, d := range m.lasting {
+		if much := min(size[d], a.use[at+d]+size[d]-m.capacity[at+d]); much > 0 {
+			w.wants = append(w.wants, want{d, much})
+		}
+	}
+	if m.Initial[item] == int32(bin) {
+		return
+	}
+	for _, d := range m.transit {
+		if much := min(size[d], a.held[at+d]+size[d]-m.capacity[at+d]); much > 0 {
+			w.wants, w.visitor = append(w.wants, want{d, much}), true
+		}
+	}
+}
+
+// makesRoom says whether a bin has all that is wanting once an item has left.
+func (w *worker) makesRoom(leaving, bin int) bool {
+	if w.visitor && w.m.Initial[leaving] == int32(bin) {
+		return false // it would be counted here all the same
+	}
+	size := w.a.size(leaving)
+	for _, want := range w.wants {
+		if size[want.dim] < want.much {
+			return false
+		}
+	}
+	return true
 }
 
 // refuge is where an item that leaves a bin may go: home, where the one that it

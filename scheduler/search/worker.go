@@ -17,6 +17,8 @@ type worker struct {
 	items   []int32 // that may move at all
 	cooling cooling
 	undo    []Step // of the attempt in hand
+	wants   []want // of the ejection in hand; see wanting
+	visitor bool   // and whether only an item that is not at home can help
 }
 
 func newWorker(m *model, b Budget, number int) *worker {
@@ -26,6 +28,7 @@ func newWorker(m *model, b Budget, number int) *worker {
 		w.dice = dice(w.dice.next())
 	}
 	w.undo = make([]Step, 0, maxEjected)
+	w.wants = make([]want, 0, m.dims)
 	w.strayed = make([]int32, 0, m.Items)
 	for _, b := range m.bulk {
 		i := int(b)
