@@ -28,6 +28,7 @@ type Failover struct {
 	room  Bytes   // on all that give some
 	free  []Bytes // scratch, by place in hosts
 	spent []int   // places in free that a look has changed
+	lost  []bool  // scratch, by place in hosts: those whose loss is looked at
 	sizes []Bytes // scratch
 }
 
@@ -100,7 +101,7 @@ func (s State) failover(k int) *Failover {
 	}
 	f.k = min(k, len(f.takers)-1)
 	slices.SortFunc(f.takers, f.emptier)
-	f.free = make([]Bytes, len(f.hosts))
+	f.free, f.lost = make([]Bytes, len(f.hosts)), make([]bool, len(f.hosts))
 	for i := range f.hosts {
 		f.free[i] = f.hosts[i].room()
 	}
@@ -255,17 +256,20 @@ func (f *Failover) look(lost []int) (lacks, spare Bytes) {
 		slices.SortFunc(f.sizes, larger)
 		vms = f.sizes
 	}
+	for _, i := range lost {
+		f.lost[i] = true
+	}
 	f.spent = f.spent[:0]
 	at, last, placed := 0, Bytes(-1), Bytes(0)
 	for _, need := range vms {
 		if need != last { // one as large as the last finds nothing where that found nothing
 			at, last = 0, need
 		}
-		for at < len(f.takers) && (f.free[f.takers[at]] < need || slices.Contains(lost, f.takers[at])) {
+		for at < len(f.takers) && (f.free[f.takers[at]] < need || f.lost[f.takers[at]]) {
 			at++
 		}
 		if at == len(f.takers) {
-			lacks += need - f.squeeze(lost)
+			lacks += need - f.squeeze()
 			continue
 		}
 		f.free[f.takers[at]] -= need
@@ -274,6 +278,9 @@ func (f *Failover) look(lost []int) (lacks, spare Bytes) {
 	}
 	for _, i := range f.spent {
 		f.free[i] = f.hosts[i].room()
+	}
+	for _, i := range lost {
+		f.lost[i] = false
 	}
 	if lacks == 0 {
 		return 0, f.left(lost) - placed
@@ -293,10 +300,10 @@ func (f *Failover) left(lost []int) Bytes {
 }
 
 // squeeze takes the largest room that is left whole, and says how large it was.
-func (f *Failover) squeeze(lost []int) Bytes {
+func (f *Failover) squeeze() Bytes {
 	largest := -1
 	for _, i := range f.takers {
-		if f.free[i] > 0 && (largest < 0 || f.free[i] > f.free[largest]) && !slices.Contains(lost, i) {
+		if f.free[i] > 0 && (largest < 0 || f.free[i] > f.free[largest]) && !f.lost[i] {
 			largest = i
 		}
 	}

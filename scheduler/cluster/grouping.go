@@ -89,13 +89,7 @@ func (r *Ruling) count(i int, where func(host string) string) map[string]int {
 }
 
 // share is how many of a rule's VMs a zone may have.
-func (r *Ruling) share(i int) int {
-	all := map[string]bool{}
-	for _, m := range r.members[i] {
-		all[m.vm] = true
-	}
-	return (len(all) + r.zones - 1) / r.zones
-}
+func (r *Ruling) share(i int) int { return (r.sizes[i] + r.zones - 1) / r.zones }
 
 // Done takes a move that [Ruling.Go] took as under way as ended: others of its
 // group need wait for it no longer.

@@ -15,17 +15,21 @@ type Ruling struct {
 	book    *Rulebook
 	covers  map[string][]int  // VM → places of the rules that are for it
 	members [][]member        // by place: the VMs that the rule is for
+	sizes   []int             // by place: how many those are
 	at      map[string]string // VM → where it is or goes
 	hosts   map[string]Member
+	zone    map[string]string // host → what fails with it
 	zones   int
 	drained map[string]bool
 	busy    map[string]string // VM → id of its live move
 	ended   map[string]Time   // VM → when its last move ended, within groupPause
 	now     Time
+	here    standing // what Bent was asked of last, and what it found there
+	there   standing
 }
 
 // member is a VM of a rule, where it is.
-type member struct{ vm, name, host string }
+type member struct{ vm, name, host, zone string }
 
 // groupPause is how long after a move of one VM of an anti-affinity group the
 // next one may be moved by evenkeel itself: if moving does harm, it does so to
@@ -41,7 +45,7 @@ func (s State) RulingOf(vm, name string) *Ruling {
 }
 
 func (s State) ruling(wanted func(Rule) bool) *Ruling {
-	r := &Ruling{covers: map[string][]int{}, at: map[string]string{}, hosts: map[string]Member{}, drained: map[string]bool{}, busy: map[string]string{}, ended: map[string]Time{}, now: s.Now}
+	r := &Ruling{covers: map[string][]int{}, at: map[string]string{}, hosts: map[string]Member{}, zone: map[string]string{}, drained: map[string]bool{}, busy: map[string]string{}, ended: map[string]Time{}, now: s.Now}
 	for _, rule := range s.Rules {
 		if rule.Kind != RuleDemand && rule.Kind != RuleClass && wanted(rule) {
 			r.rules = append(r.rules, rule)
@@ -51,12 +55,12 @@ func (s State) ruling(wanted func(Rule) bool) *Ruling {
 		return nil
 	}
 	r.book = rulebook(r.rules)
-	r.members = make([][]member, len(r.rules))
+	r.members, r.sizes = make([][]member, len(r.rules)), make([]int, len(r.rules))
 	zones := map[string]bool{}
 	for id := range s.hosts.all() {
 		m, _ := s.members.get(id)
-		r.hosts[id] = m
-		zones[r.Zone(id)] = true
+		r.hosts[id], r.zone[id] = m, zoneOf(id, m)
+		zones[r.zone[id]] = true
 	}
 	r.zones = len(zones)
 	for _, c := range s.Cordons {
@@ -95,20 +99,30 @@ func (r *Ruling) place(vm VM, host string, live Move, moving bool) {
 		r.at[vm.UUID] = live.Target
 	}
 	for _, i := range r.book.covering(vm.UUID, vm.Name) {
+		if !slices.Contains(r.covers[vm.UUID], i) { // else a second host reports it
+			r.sizes[i]++
+		}
 		r.covers[vm.UUID] = append(r.covers[vm.UUID], i)
 		if !moving || live.State == MoveUnknown {
-			r.members[i] = append(r.members[i], member{vm.UUID, vm.Name, host})
+			r.members[i] = append(r.members[i], member{vm.UUID, vm.Name, host, r.Zone(host)})
 		}
 		if moving {
-			r.members[i] = append(r.members[i], member{vm.UUID, vm.Name, live.Target})
+			r.members[i] = append(r.members[i], member{vm.UUID, vm.Name, live.Target, r.Zone(live.Target)})
 		}
 	}
 }
 
 // Zone is what fails with a host; a host of no zone is one of its own.
 func (r *Ruling) Zone(host string) string {
-	if z := r.hosts[host].Zone; z != "" {
-		return "zone " + z
+	if z, ok := r.zone[host]; ok {
+		return z
+	}
+	return host
+}
+
+func zoneOf(host string, m Member) string {
+	if m.Zone != "" {
+		return "zone " + m.Zone
 	}
 	return host
 }
@@ -155,12 +169,15 @@ func (r *Ruling) Forbids(vm, target string) *Refusal {
 	if r == nil {
 		return nil
 	}
+	if r.there.vm == vm && r.there.host == target && r.there.broken == 0 {
+		return nil
+	}
 	for _, i := range r.covers[vm] {
 		if r.rules[i].Should {
 			continue
 		}
-		if why := r.against(i, vm, target); why != nil && !r.asBefore(i, vm, target) {
-			return why
+		if r.breaks(i, vm, target) && !r.asBefore(i, vm, target) {
+			return r.against(i, vm, target)
 		}
 	}
 	return nil
@@ -174,7 +191,7 @@ func (r *Ruling) asBefore(i int, vm, target string) bool {
 	source := r.at[vm]
 	switch r.rules[i].Kind {
 	case RuleAffinity:
-		return !r.drained[source] && r.against(i, vm, source) != nil
+		return !r.drained[source] && r.breaks(i, vm, source)
 	case RuleSpread:
 		return r.Zone(source) == r.Zone(target)
 	}
@@ -187,16 +204,39 @@ func (r *Ruling) Bent(vm, source, target string) int {
 	if r == nil {
 		return 0
 	}
-	n := 0
+	if r.here.vm != vm || r.here.host != source { // a VM is held against one target after the other
+		r.here = standing{vm, source, r.wrongs(vm, source)}
+	}
+	r.there = standing{vm, target, r.wrongs(vm, target)}
+	return r.there.broken - r.here.broken
+}
+
+// standing is how many rules are broken by a VM on a host.
+type standing struct {
+	vm, host string
+	broken   int
+}
+
+func (r *Ruling) wrongs(vm, host string) (n int) {
 	for _, i := range r.covers[vm] {
-		if r.against(i, vm, target) != nil {
+		if r.breaks(i, vm, host) {
 			n++
-		}
-		if r.against(i, vm, source) != nil {
-			n--
 		}
 	}
 	return n
+}
+
+// breaks says whether a rule has anything against a VM being on a host. A plan
+// asks that of each VM and host, and wants to be told in words of few.
+func (r *Ruling) breaks(i int, vm, host string) bool {
+	switch r.rules[i].Kind {
+	case RuleAntiAffinity:
+		return slices.ContainsFunc(r.members[i], func(m member) bool { return m.host == host && m.vm != vm })
+	case RuleSpread:
+		there, share := r.crowd(i, vm, host)
+		return there > share
+	}
+	return r.against(i, vm, host) != nil
 }
 
 // against says what a rule has against a VM being on a host, given where the
@@ -252,21 +292,30 @@ func (r *Ruling) apart(i int, vm, host string) *Refusal {
 
 // crowded refuses a zone that would have more than its even share.
 func (r *Ruling) crowded(i int, vm, host string) *Refusal {
-	there, example, all := 1, "", map[string]bool{vm: true}
-	for _, m := range r.members[i] {
-		all[m.vm] = true
-		if m.vm != vm && r.Zone(m.host) == r.Zone(host) {
-			there++
-			if example == "" || m.name < example {
-				example = m.name
-			}
-		}
-	}
-	share := (len(all) + r.zones - 1) / r.zones
+	there, share := r.crowd(i, vm, host)
 	if there <= share {
 		return nil
 	}
-	return r.rules[i].refuses(CodeRuleSpread, " (%s is there: %d of %d in one of %d zones, its share is %d)", clipName(example), there, len(all), r.zones, share)
+	zone, example := r.Zone(host), ""
+	for _, m := range r.members[i] {
+		if m.vm != vm && m.zone == zone && (example == "" || m.name < example) {
+			example = m.name
+		}
+	}
+	return r.rules[i].refuses(CodeRuleSpread, " (%s is there: %d of %d in one of %d zones, its share is %d)", clipName(example), there, r.sizes[i], r.zones, share)
+}
+
+// crowd is how many VMs of a rule a host's zone would have with one of them
+// there, and how many a zone may have.
+func (r *Ruling) crowd(i int, vm, host string) (there, share int) {
+	zone := r.Zone(host)
+	there = 1
+	for j := range r.members[i] {
+		if m := &r.members[i][j]; m.zone == zone && m.vm != vm {
+			there++
+		}
+	}
+	return there, r.share(i)
 }
 
 // Go takes a move as done.
@@ -278,11 +327,12 @@ func (r *Ruling) Go(vm, target string) {
 		r.members[i] = slices.Clone(r.members[i])
 		for j := range r.members[i] {
 			if m := &r.members[i][j]; m.vm == vm {
-				m.host = target
+				m.host, m.zone = target, r.Zone(target)
 			}
 		}
 	}
 	r.at[vm], r.busy[vm] = target, "this plan"
+	r.here, r.there = standing{}, standing{}
 }
 
 // Violation is a VM that is where a rule does not want it.
