@@ -185,6 +185,7 @@ func (f *fleet) finish(c candidate) {
 	f.inFlight--
 	c.source.inFlight--
 	c.target.inFlight--
+	c.source.gate, c.target.gate = nil, nil
 	f.rules.Done(c.vm.uuid)
 	c.source.memory = c.source.memory.Minus(c.vm.charge)
 }

@@ -29,6 +29,9 @@ func lowerWorst(f *fleet, source *host, note *notes) (candidate, bool) {
 // have had.
 func (f *fleet) bestTarget(source *host, v *vm, note *notes) *candidate {
 	stuck := f.mayMove(source, v)
+	if stuck != nil && f.planned > 0 {
+		return nil // nothing is noted any more, see steps
+	}
 	missed := candidate{vm: v, source: source}
 	var lawful []candidate
 	without := source.outlook(nil, v, 0)

@@ -274,19 +274,30 @@ func (f *fleet) takes(target *host) *cluster.Refusal {
 // mayGo runs the filters of a VM and a target. What no move may overlook comes
 // before what holds back only automatic ones: it is the reason that will last.
 func (f *fleet) mayGo(v *vm, target *host) *cluster.Refusal {
-	onHost := func(filter hostFilter) *cluster.Refusal { return filter(f, target) }
 	onPair := func(filter targetFilter) *cluster.Refusal { return filter(f, v, target) }
-	r := first(hostFilters, nil, true, onHost)
+	gate := f.gate(target)
+	r := gate.all
 	if r == nil {
 		r = first(targetFilters, nil, true, onPair)
 	}
 	if r == nil {
-		r = first(nil, autoHostFilters, f.asked, onHost)
+		r = gate.auto
 	}
 	if r == nil {
 		r = first(nil, autoTargetFilters, f.asked, onPair)
 	}
 	return r
+}
+
+// gate is what a target's own filters say, whatever VM would come. They are asked
+// once, and again after a step that touches the host: a plan holds every VM of
+// its sources against every target.
+func (f *fleet) gate(target *host) *fit {
+	if target.gate == nil {
+		onHost := func(filter hostFilter) *cluster.Refusal { return filter(f, target) }
+		target.gate = &fit{all: first(hostFilters, nil, true, onHost), auto: first(nil, autoHostFilters, f.asked, onHost)}
+	}
+	return target.gate
 }
 
 // closed runs the filters that hold for the whole fleet.

@@ -59,6 +59,7 @@ type host struct {
 	offer    *cluster.Offer   // nil: it has not said what it offers
 	inFlight int
 	memory   cluster.Charge // VMs, live moves, this plan's steps
+	gate     *fit           // nil: not asked yet, see fleet.gate
 
 	cpus      float64 // capacity
 	immovable float64 // CPUs used by what no move can shift
@@ -344,6 +345,7 @@ func (f *fleet) commit(c candidate) {
 	f.inFlight++
 	c.source.inFlight++
 	c.target.inFlight++
+	c.source.gate, c.target.gate = nil, nil
 	c.target.memory = c.target.memory.Plus(c.vm.charge)
 	c.target.vms = append(c.target.vms, c.vm.arrivingCopy())
 	c.source.vms = slices.DeleteFunc(c.source.vms, func(v *vm) bool { return v == c.vm })
