@@ -108,7 +108,7 @@ func (a *Assignment) repriceBins(x, y int) {
 			a.binSum[b] = sum
 		}
 		for k, t := range m.largest {
-			a.largest[k].value[b] = t.bin[0](b, a.row(b))
+			a.largest[k].set(b, t.bin[0](b, a.row(b)))
 		}
 		if m.wholeSums > 0 {
 			values, old := a.whole[:m.wholeSums], a.wholeRow(b)
@@ -121,6 +121,9 @@ func (a *Assignment) repriceBins(x, y int) {
 	}
 	for k, t := range m.largest {
 		l := &a.largest[k]
+		if !l.stale {
+			continue
+		}
 		a.cost -= t.Weight * l.most()
 		l.lead()
 		a.cost += t.Weight * l.most()
