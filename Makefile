@@ -95,7 +95,7 @@ bench-consensus: ## measure the control plane at 10, 100, 1000 hosts, and failov
 	$(GO) run ./cmd/evenkeeld/bench $(if $(QUICK),-quick)
 
 .PHONY: bench-planner
-bench-planner: ## measure the planner against its yardsticks and peers: PARTS=exact,hbal,gmrp QUICK=1 LONG=1
+bench-planner: ## measure the planner against its yardsticks and peers: PARTS=exact,hbal,demand,gmrp QUICK=1 LONG=1
 	@deploy/setup.sh build planner
 	$(GO) run ./scheduler/bench/planner $(if $(PARTS),-parts $(PARTS)) $(if $(QUICK),-quick) $(if $(LONG),-long)
 

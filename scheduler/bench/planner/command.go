@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -13,6 +14,7 @@ import (
 type done struct {
 	out       string
 	wall, cpu time.Duration
+	peak      int64 // bytes of memory, at most; 0 where the system does not say
 }
 
 // command runs a program and returns what it printed.
@@ -24,7 +26,11 @@ func (b *bench) command(name string, args ...string) (done, error) {
 	if err := c.Run(); err != nil {
 		return done{}, fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, stderr.String())
 	}
-	return done{stdout.String(), time.Since(begin), c.ProcessState.UserTime() + c.ProcessState.SystemTime()}, nil
+	d := done{out: stdout.String(), wall: time.Since(begin), cpu: c.ProcessState.UserTime() + c.ProcessState.SystemTime()}
+	if use, ok := c.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		d.peak = use.Maxrss * 1024
+	}
+	return d, nil
 }
 
 // ours runs one of the small commands beside this one, built once.

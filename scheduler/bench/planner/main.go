@@ -1,7 +1,7 @@
 // Command planner measures the planner against its yardsticks, and prints each
 // as aim, measured, met:
 //
-//	go run ./scheduler/bench/planner [-parts exact,hbal,gmrp] [-data DIR] [-quick] [-long]
+//	go run ./scheduler/bench/planner [-parts exact,hbal,demand,gmrp] [-data DIR] [-quick] [-long]
 //
 // It needs the instances in ../shared/data/planner, the Go tool, and Debian's
 // python3 for their generator and judge; peers run beside it where they are
@@ -28,6 +28,7 @@ var parts = []struct {
 }{
 	{"exact", exact},
 	{"hbal", hbal},
+	{"demand", demand},
 	{"gmrp", gmrp},
 }
 

@@ -10,7 +10,7 @@ import (
 
 // Each part can be chosen alone; the order is the table's.
 func TestChoose(t *testing.T) {
-	for names, want := range map[string][]int{"": {0, 1, 2}, "gmrp": {2}, "gmrp,exact": {0, 2}} {
+	for names, want := range map[string][]int{"": {0, 1, 2, 3}, "gmrp": {3}, "gmrp,exact": {0, 3}, "demand": {2}} {
 		if got, err := choose(names); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%q: %v, %v; want %v", names, got, err, want)
 		}
@@ -46,5 +46,12 @@ func TestRefusesWhatIsNoBench(t *testing.T) {
 		if err := run(args, &out, &out); err == nil {
 			t.Errorf("%v: no error", args)
 		}
+	}
+}
+
+// What grows with the square, beside noise, is said to.
+func TestExponent(t *testing.T) {
+	if got := exponent([]float64{10, 20, 40, 80}, []float64{101, 397, 1603, 6390}); got < 1.98 || got > 2.02 {
+		t.Errorf("%v, not 2", got)
 	}
 }
