@@ -34,6 +34,7 @@ const (
 // cycles.
 type cooling struct {
 	heat   float64 // temperature, in units of cost
+	toll   float64 // of an average item that leaves home, see newTolls
 	cycle  int64   // iterations of this cycle
 	left   int64   // iterations of this level
 	level  int
@@ -54,6 +55,7 @@ func newCooling(horizon int64, items int) cooling {
 func (c *cooling) begin(slope float64, pairs int64) {
 	share := min(float64(c.cycle)/(hotPairs*float64(pairs)), 1)
 	c.heat = slope * hottest * (share * share * math.Sqrt(share))
+	c.toll = slope * dearest
 	c.level, c.left = 0, c.length()
 	c.cycles++
 	c.fresh = true
@@ -67,6 +69,7 @@ func (c *cooling) spend(iterations int64) {
 	if c.left -= iterations; c.left <= 0 {
 		c.level++
 		c.heat *= coolingFactor
+		c.toll *= tollFactor
 		c.left = c.length()
 	}
 }

@@ -29,9 +29,10 @@ func (w *worker) tryEject() {
 			return
 		}
 		w.undo = append(w.undo, Step{Item: other, From: bin, To: to})
+		delta += w.toll(other, to)
 		delta += a.shift(other, to)
 	}
-	if delta+a.shiftDelta(item, bin) > w.cooling.allowance(&w.dice) || a.scatters(item, bin) != nil {
+	if delta+w.toll(item, bin)+a.shiftDelta(item, bin) > w.cooling.allowance(&w.dice) || a.scatters(item, bin) != nil {
 		w.takeBack()
 		return
 	}
@@ -132,7 +133,7 @@ func (w *worker) refuge(item, bin, from int) int {
 			continue
 		}
 		w.done++
-		if delta := a.shiftDelta(item, to); best < 0 || delta < least {
+		if delta := a.shiftDelta(item, to) + w.toll(item, to); best < 0 || delta < least {
 			best, least = to, delta
 		}
 	}

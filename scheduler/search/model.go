@@ -27,7 +27,8 @@ type model struct {
 	needy     [][][]int32 // of each Near rule, the groups that need a group
 	hasGroups bool
 
-	bulk []int32 // items by size, big first
+	bulk  []int32   // items by size, big first
+	tolls []float64 // see newTolls
 }
 
 // members is a rule about groups, with the groups of each item in one list.
@@ -47,7 +48,7 @@ func compile(p *Problem) (*model, error) {
 	m.compileRoom()
 	m.compileTerms()
 	m.compileRules()
-	m.bulk = m.bySize()
+	m.bulk, m.tolls = m.bySize(), newTolls(m)
 	return m, nil
 }
 

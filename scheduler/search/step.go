@@ -2,11 +2,19 @@ package search
 
 // Of 256 candidates so many are ejections and swaps, the rest shifts. An
 // ejection costs some ten times a shift, and is what the tight instances live
-// by: where no process fits anywhere, shifts and swaps end 40 % above it.
+// by: where no process fits anywhere, shifts and swaps end 40 % above it. Where
+// leaving has a toll, room is found without so many of them.
 const (
 	ejections = 64
+	tolled    = 32 // ejections where leaving has a toll
 	swaps     = 64
 	trades    = 128 // where the number of moved items is limited and used up
+)
+
+// Alike are a twentieth of all items, or sixteen.
+const (
+	alikeShare = 20
+	leastAlike = 16
 )
 
 // step weighs one candidate, or a few that belong together.
@@ -20,9 +28,9 @@ func (w *worker) step() {
 	switch {
 	case len(w.a.away) >= w.m.most && w.m.most > 0 && w.dice.next()>>56 < trades:
 		w.tryTrade()
-	case kind < ejections:
+	case kind < w.ejections:
 		w.tryEject()
-	case kind < ejections+swaps:
+	case kind < w.ejections+swaps:
 		w.trySwap()
 	default:
 		w.tryShift()
@@ -60,7 +68,17 @@ func (w *worker) slope() float64 {
 }
 
 func (w *worker) anyItem() int { return int(w.items[w.dice.below(len(w.items))]) }
-func (w *worker) anyBin() int  { return w.dice.below(w.m.Bins) }
+
+// twoAlike are any item and one of those that are next to it by size.
+func (w *worker) twoAlike() (i, j int) {
+	n := len(w.items)
+	at := w.dice.below(n)
+	span := min(max(n/alikeShare, leastAlike), n)
+	first := min(max(at-span/2, 0), n-span)
+	return int(w.items[at]), int(w.items[first+w.dice.below(span)])
+}
+
+func (w *worker) anyBin() int { return w.dice.below(w.m.Bins) }
 
 // tryShift weighs any item in any bin.
 func (w *worker) tryShift() {
@@ -68,7 +86,7 @@ func (w *worker) tryShift() {
 	if to == int(w.a.place[item]) || !w.a.mayShift(item, to) {
 		return
 	}
-	if w.a.shiftDelta(item, to) > w.cooling.allowance(&w.dice) || w.a.scatters(item, to) != nil {
+	if w.a.shiftDelta(item, to)+w.toll(item, to) > w.cooling.allowance(&w.dice) || w.a.scatters(item, to) != nil {
 		return
 	}
 	w.a.shift(item, to)
@@ -76,13 +94,18 @@ func (w *worker) tryShift() {
 	w.keep()
 }
 
-// trySwap weighs any two items in each other's place.
+// trySwap weighs two items in each other's place: any two, or where room is held
+// by what has left, two of about the same size, which find it more often.
 func (w *worker) trySwap() {
 	i, j := w.anyItem(), w.anyItem()
-	if w.a.place[i] == w.a.place[j] || !w.a.maySwap(i, j) {
+	if w.m.tolls != nil && w.dice.next()>>63 == 0 {
+		i, j = w.twoAlike()
+	}
+	x, y := int(w.a.place[i]), int(w.a.place[j])
+	if x == y || !w.a.maySwap(i, j) {
 		return
 	}
-	if w.a.swapDelta(i, j) > w.cooling.allowance(&w.dice) || w.a.swapBreaks(i, j) {
+	if w.a.swapDelta(i, j)+w.toll(i, y)+w.toll(j, x) > w.cooling.allowance(&w.dice) || w.a.swapBreaks(i, j) {
 		return
 	}
 	w.a.swap(i, j)

@@ -14,11 +14,12 @@ type worker struct {
 	strayed  []int32 // items moved since the state was the best; see keep
 	far      bool    // too many to list
 
-	items   []int32 // that may move at all
-	cooling cooling
-	undo    []Step // of the attempt in hand
-	wants   []want // of the ejection in hand; see wanting
-	visitor bool   // and whether only an item that is not at home can help
+	items     []int32 // that may move at all
+	cooling   cooling
+	ejections uint64 // of 256 candidates
+	undo      []Step // of the attempt in hand
+	wants     []want // of the ejection in hand; see wanting
+	visitor   bool   // and whether only an item that is not at home can help
 }
 
 func newWorker(m *model, b Budget, number int) *worker {
@@ -35,6 +36,9 @@ func newWorker(m *model, b Budget, number int) *worker {
 		if a.free(i) {
 			w.items = append(w.items, int32(i))
 		}
+	}
+	if w.ejections = ejections; m.tolls != nil {
+		w.ejections = tolled
 	}
 	w.cooling = newCooling(b.Horizon, len(w.items))
 	return w
