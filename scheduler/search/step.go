@@ -6,7 +6,7 @@ package search
 // leaving has a toll, room is found without so many of them.
 const (
 	ejections = 64
-	tolled    = 32 // ejections where leaving has a toll
+	tolled    = 16 // ejections where leaving has a toll
 	swaps     = 64
 	trades    = 128 // where the number of moved items is limited and used up
 )
