@@ -99,6 +99,10 @@ bench-planner: ## measure the planner against its yardsticks and peers: PARTS=ex
 	@deploy/setup.sh build planner
 	$(GO) run ./scheduler/bench/planner $(if $(PARTS),-parts $(PARTS)) $(if $(QUICK),-quick) $(if $(LONG),-long)
 
+.PHONY: bench-weeks
+bench-weeks: ## play weeks of the public traces under every policy, held against the aims: QUICK=1 plays a day
+	$(GO) run ./scheduler/bench/weeks $(if $(QUICK),-quick)
+
 .PHONY: sim
 sim: ## play the simulator's scenarios under several policies
 	$(GO) run ./scheduler/bench/sim -story=false scheduler/bench/sim/scenarios/*.txt

@@ -1,8 +1,10 @@
 // Command weeks plays simulated weeks of the PlanetLab and Bitbrains traces, on
 // fleets loaded at 60, 75 and 90 %, under every policy, and prints what they
-// come to beside the bound and the aims.
+// come to beside the bound and the aims (aims.go).
 //
 //	go run ./scheduler/bench/weeks [-quick] [-data ../shared/data/traces]
+//
+// A week of all takes an hour or two of one core, a day (-quick) a seventh.
 package main
 
 import (
@@ -13,9 +15,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/pprof"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/evenkeel/evenkeel/scheduler/sim"
@@ -41,12 +45,13 @@ type weeks struct {
 	length   time.Duration
 	seed     uint64
 	settings string
+	log      io.Writer // is told of each run that is over
 }
 
 func run(args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("weeks", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	w := weeks{}
+	w := weeks{log: stderr}
 	quick := flags.Bool("quick", false, "a day in place of a week")
 	traces := flags.String("traces", "planetlab,bitbrains", "traces to play")
 	loads := flags.String("loads", "60,75,90", "loads of the fleets, in percent")
@@ -62,7 +67,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if *quick {
-		w.length = 24 * time.Hour
+		w.length = min(w.length, 24*time.Hour)
 	}
 	w.traces, w.policies = strings.Split(*traces, ","), strings.Split(*policies, ",")
 	for _, l := range strings.Split(*loads, ",") {
@@ -112,6 +117,8 @@ overlay backups at=1h every=24h for=20m spread=3h vms=40%% cpu=50%%
 	})
 }
 
+// play plays a fleet after the other, and prints of each how the policies
+// compare, and what is met of the aims.
 func (w weeks) play(out io.Writer) error {
 	for _, traces := range w.traces {
 		for _, load := range w.loads {
@@ -120,20 +127,43 @@ func (w weeks) play(out io.Writer) error {
 				return err
 			}
 			fmt.Fprintf(out, "== %s: %d hosts of %.1f CPUs, %d VMs, %v, seed %d\n", s.Name, len(s.Hosts), s.Hosts[0].CPUs.CPUs(), len(s.VMs), s.For, s.Seed)
-			var outcomes []sim.Outcome
-			for _, policy := range w.policies {
-				begun := time.Now()
-				o, err := sim.Run(s, policy)
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(out, "# %s in %v\n", policy, time.Since(begun).Round(100*time.Millisecond))
-				outcomes = append(outcomes, o)
+			outcomes, err := w.compare(s)
+			if err != nil {
+				return err
 			}
 			if err := sim.Compared(out, outcomes); err != nil {
+				return err
+			}
+			if err := printAims(out, judge(outcomes)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// compare plays a fleet under each policy, as many at once as there are CPUs
+// for it: no run knows of another.
+func (w weeks) compare(s sim.Scenario) ([]sim.Outcome, error) {
+	outcomes, failed := make([]sim.Outcome, len(w.policies)), make([]error, len(w.policies))
+	next := make(chan int)
+	var players sync.WaitGroup
+	var logging sync.Mutex
+	for range min(runtime.GOMAXPROCS(0), len(w.policies)) {
+		players.Go(func() {
+			for i := range next {
+				begun := time.Now()
+				outcomes[i], failed[i] = sim.Run(s, w.policies[i])
+				logging.Lock()
+				fmt.Fprintf(w.log, "%s, %s: played in %v\n", s.Name, w.policies[i], time.Since(begun).Round(100*time.Millisecond))
+				logging.Unlock()
+			}
+		})
+	}
+	for i := range w.policies {
+		next <- i
+	}
+	close(next)
+	players.Wait()
+	return outcomes, errors.Join(failed...)
 }
