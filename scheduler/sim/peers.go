@@ -242,12 +242,21 @@ func foresee(w *world) scheduler.Result {
 		if short[from] < 1 {
 			continue
 		}
+		spares := map[*guest]float64{} // at the source, less what copying takes
 		w.free(from, room, func(s shift) {
-			a, b := *load[s.from], *load[s.to]
-			a.add(all[s.g], -1)
+			spared, known := spares[s.g]
+			if !known {
+				a := *load[s.from]
+				a.add(all[s.g], -1)
+				spared = short[s.from] - a.short(s.from) - 2*float64(s.g.Memory)/float64(cluster.GiB)*cpuPerGiBMilli/1000
+				spares[s.g] = spared
+			}
+			if spared <= gain {
+				return // nobody waits less where a VM comes
+			}
+			b := *load[s.to]
 			b.add(all[s.g], 1)
-			cost := 2 * float64(s.g.Memory) / float64(cluster.GiB) * cpuPerGiBMilli / 1000
-			if g := short[s.from] + short[s.to] - a.short(s.from) - b.short(s.to) - cost; g > gain {
+			if g := spared + short[s.to] - b.short(s.to); g > gain {
 				best, gain = s, g
 			}
 		})
