@@ -25,6 +25,10 @@ type FleetView struct {
 	Worst   cluster.Ratio    // contention of the VM that suffers most
 	Waiting cluster.MilliCPU // CPUs that all VMs together wait for
 	Broken  int              // VMs by which rules are broken, see cluster.Group
+
+	// The first two by the weights of the VMs' classes: what plans are judged by.
+	worst   cluster.Ratio
+	waiting cluster.MilliCPU
 }
 
 // CostTerm is one term of the search's cost.
@@ -112,7 +116,7 @@ func (f *fleet) carry(wanted []candidate, out *Sequence) {
 
 // take makes a wanted move the next step, if it may be.
 func (f *fleet) take(want candidate, out *Sequence) bool {
-	c, r := f.next(want, out.Before.Worst)
+	c, r := f.next(want, out.Before.worst)
 	if r != nil {
 		return false
 	}
@@ -146,7 +150,7 @@ func (f *fleet) stepAside(want candidate, out *Sequence) bool {
 		if h == want.source || h == want.target || h.unknown != nil {
 			continue
 		}
-		c, r := f.next(candidate{vm: want.vm, source: want.source, target: h}, out.Before.Worst)
+		c, r := f.next(candidate{vm: want.vm, source: want.source, target: h}, out.Before.worst)
 		if r == nil && (best == nil || c.better(best)) {
 			best = &c
 		}
@@ -193,25 +197,25 @@ func (f *fleet) finish(c candidate) {
 // better says whether a fleet fares better: its worst VM no worse, and all in all
 // less to be said against it.
 func (v FleetView) better(than FleetView) bool {
-	return v.Worst <= than.Worst && v.against() < than.against()
+	return v.worst <= than.worst && v.against() < than.against()
 }
 
 // against is what there is to be said against how a fleet fares, in millionths of
 // worst contention and by the weights of the objective: half a point for each CPU
 // that is waited for, five for each VM by which a rule is broken.
 func (v FleetView) against() int64 {
-	return int64(v.Worst) + 5*int64(v.Waiting) + 50_000*int64(v.Broken)
+	return int64(v.worst) + 5*int64(v.waiting) + 50_000*int64(v.Broken)
 }
 
 // view is how the fleet fares now.
 func (f *fleet) view() (v FleetView) {
-	waiting := 0.0
-	worst := 0.0
+	var all outlook
 	for _, h := range f.hosts {
 		if h.unknown == nil {
-			worst = max(worst, h.now.worst)
-			waiting += h.now.sum
+			all.worst, all.worstWeighed = max(all.worst, h.now.worst), max(all.worstWeighed, h.now.worstWeighed)
+			all.sum, all.sumWeighed = all.sum+h.now.sum, all.sumWeighed+h.now.sumWeighed
 		}
 	}
-	return FleetView{ppm(worst), cluster.MilliCPU(waiting*1000 + 0.5), f.rules.Broken()}
+	milli := func(cpus float64) cluster.MilliCPU { return cluster.MilliCPU(cpus*1000 + 0.5) }
+	return FleetView{ppm(all.worst), milli(all.sum), f.rules.Broken(), ppm(all.worstWeighed), milli(all.sumWeighed)}
 }

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
@@ -14,10 +15,11 @@ type candidate struct {
 	source, target *host
 	sourceAfter    outlook
 	targetAfter    outlook
-	before, after  cluster.Ratio // pain of the VM that suffers most on either end
+	before, after  cluster.Ratio // pain of the VM that suffers most on either end, by its class
 	past           *pastView     // nil: too little is known, or it was not asked for
 	bent           int           // rules that it bends or breaks more than now, less those that it mends
 	returns        bool          // to a host that it left within a day
+	tail           time.Duration // see tailChange
 	score          int64         // see objective; the less the better
 }
 
@@ -27,10 +29,11 @@ func (f *fleet) weigh(source *host, v *vm, without outlook, target *host) candid
 	f.weighed++
 	c := candidate{vm: v, source: source, target: target, sourceAfter: without}
 	c.targetAfter = target.outlook(v, nil, source.brings(v, target)+f.lessons.of(target.id))
-	c.before = ppm(max(source.now.worst, target.now.worst))
-	c.after = ppm(max(c.sourceAfter.worst, c.targetAfter.worst))
+	c.before = ppm(max(source.now.worstWeighed, target.now.worstWeighed))
+	c.after = ppm(max(c.sourceAfter.worstWeighed, c.targetAfter.worstWeighed))
 	c.bent = f.rules.Bent(v.uuid, source.id, target.id)
 	c.returns = f.left[departure{v.uuid, target.id}]
+	c.tail = f.tailChange(&c)
 	c.score = score(&c)
 	return c
 }
@@ -43,12 +46,13 @@ func (c *candidate) order(o *candidate) int {
 	return cmp.Or(cmp.Compare(c.score, o.score), cmp.Compare(c.vm.facts.MaxMemory, o.vm.facts.MaxMemory), cmp.Compare(c.vm.uuid, o.vm.uuid), cmp.Compare(c.target.id, o.target.id))
 }
 
-// own is how much less the VM itself would suffer.
+// own is how much less the VM itself would suffer, by its class.
 func (c *candidate) own() cluster.Ratio {
-	if c.vm.batch {
-		return 0
-	}
-	return c.vm.measured - ppm(c.targetAfter.guest)
+	return weighed(c.vm.measured-ppm(c.targetAfter.guest), c.vm.weight.worst)
+}
+
+func weighed(r cluster.Ratio, weight float64) cluster.Ratio {
+	return cluster.Ratio(math.Round(float64(weight * float64(r))))
 }
 
 // lowers says why a move's gain does not carry it, or nil. The worst pain must
@@ -66,8 +70,16 @@ func lowers(f *fleet, c *candidate) *cluster.Refusal {
 	return nil
 }
 
+// worst is what comes of the worst contention; what it counts by classes is told
+// as well where that is not the same.
 func (c *candidate) worst() string {
-	return fmt.Sprintf("worst predicted contention %v -> %v", c.before, c.after)
+	before := ppm(max(c.source.now.worst, c.target.now.worst))
+	after := ppm(max(c.sourceAfter.worst, c.targetAfter.worst))
+	text := fmt.Sprintf("worst predicted contention %v -> %v", before, after)
+	if before != c.before || after != c.after {
+		text += fmt.Sprintf(", which counts %v -> %v by class", c.before, c.after)
+	}
+	return text
 }
 
 // effect is the prediction in the record's figures. What is called before is

@@ -32,7 +32,7 @@ func (f *fleet) chain(in Input, source *host, r *Result) {
 	r.Iterations += int(found.Iterations)
 	plan := Sequence{Before: f.view()}
 	f.carry(w.wanted(found.Place), &plan)
-	relief := plan.Before.Worst - plan.After.Worst
+	relief := plan.Before.worst - plan.After.worst
 	if len(plan.Moves) < 2 || relief < f.set.MinGain {
 		return
 	}

@@ -68,6 +68,7 @@ type host struct {
 	sharers   []*vm   // who shares them: the VMs, and the host itself like a VM of as many vCPUs as CPUs
 	vcpus     int     // of the VMs
 	threads   int     // of all sharers
+	latency   bool    // one of the VMs is of class latency
 	now       outlook
 
 	ring *ring // see past
@@ -89,7 +90,7 @@ type vm struct {
 	charge     cluster.Charge
 
 	copies []cluster.DiskCopy // that would be copied along, by the policy
-	batch  bool               // that it waits hurts nobody
+	weight classWeight        // of its class
 
 	need *cluster.Need  // nil: its host has not said it
 	from *cluster.Offer // of its host; nil: it has not said it
@@ -232,7 +233,7 @@ func (h *host) unattributed() float64 {
 func newVM(facts cluster.VM, l cluster.VMLoad) *vm {
 	v := &vm{
 		uuid: facts.UUID, name: short(facts.Name), facts: facts, vcpus: facts.VCPUs,
-		others: l.Others.CPUs(), measured: l.Pain(), pileUp: 1, trust: 1, ceiling: 1,
+		others: l.Others.CPUs(), measured: l.Pain(), pileUp: 1, trust: 1, ceiling: 1, weight: weightOf(cluster.ClassNormal),
 	}
 	v.demand = min(l.Demand.CPUs(), float64(v.vcpus))
 	v.perVCPU = v.demand / float64(v.vcpus)
@@ -317,11 +318,12 @@ func (f *fleet) host(id string) *host {
 // and sums up. Sums follow that order too, so names have no part in them.
 func (h *host) arrange() {
 	slices.SortFunc(h.vms, byDemand)
-	h.work, h.shared, h.vcpus = h.immovable, h.cpus, 0
+	h.work, h.shared, h.vcpus, h.latency = h.immovable, h.cpus, 0, false
 	for _, v := range h.vms {
 		h.work += v.work()
 		h.shared -= v.others
 		h.vcpus += v.vcpus
+		h.latency = h.latency || v.weight.class == cluster.ClassLatency
 	}
 	self := &vm{vcpus: max(int(h.cpus+0.5), 1)}
 	self.perVCPU = min(h.immovable/float64(self.vcpus), 1)

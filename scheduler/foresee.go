@@ -159,7 +159,12 @@ func (h *host) longestTail() (longest time.Duration) {
 
 // longestTailAfter is the longest tail of a host's VMs when one has come or
 // left.
-func (f *fleet) longestTailAfter(h *host, came, left *vm) (longest time.Duration) {
+func (f *fleet) longestTailAfter(h *host, came, left *vm) time.Duration {
+	return f.longestTailOf(h, came, left, func(*vm) bool { return true })
+}
+
+// longestTailOf is the same of some of its VMs.
+func (f *fleet) longestTailOf(h *host, came, left *vm, some func(*vm) bool) (longest time.Duration) {
 	level, change := h.level(came, left), 0.0
 	if came != nil {
 		change = came.work()
@@ -168,7 +173,7 @@ func (f *fleet) longestTailAfter(h *host, came, left *vm) (longest time.Duration
 		change = -left.work()
 	}
 	for _, v := range h.vms {
-		if v != left {
+		if v != left && some(v) {
 			longest = max(longest, f.tailAt(v, v.pain(level, grown(h.work-v.work(), change))))
 		}
 	}

@@ -10,23 +10,25 @@ import (
 // the sum of weight × term, the less the better. A weight is what one unit of
 // the term is worth in points of worst steal.
 //
-// The worst steal leads. What all VMs together wait decides between moves that
+// The worst steal leads, by the weights of the VMs' classes (class.go). What all VMs together wait decides between moves that
 // leave the same VM worst: two targets may leave the source's worst the same,
 // and hurt many or nobody. The target's use prefers room to spare, and memory
 // the cheaper copy; a rule that should hold is worth five points of the worst, and
 // so is another host than one that the VM left within a day: it left for a reason.
-// 10 GiB more to copy must be repaid by half a point.
+// 10 GiB more to copy must be repaid by half a point. A tail of a latency VM that is
+// longer by 20 ms, which is one packet of a phone call, is as bad as ten points.
 var objective = []struct {
 	name   string
 	weight float64
 	term   func(*candidate) float64
 }{
-	{"worst contention after, points", 1, func(c *candidate) float64 {
-		return 100 * c.past.expected(max(c.sourceAfter.worst, c.targetAfter.worst))
+	{"worst contention after by class, points", 1, func(c *candidate) float64 {
+		return 100 * c.past.expected(max(c.sourceAfter.worstWeighed, c.targetAfter.worstWeighed))
 	}},
-	{"CPUs waited for, more than before", 0.5, func(c *candidate) float64 {
-		return c.sourceAfter.sum + c.targetAfter.sum - c.source.now.sum - c.target.now.sum
+	{"CPUs waited for by class, more than before", 0.5, func(c *candidate) float64 {
+		return c.sourceAfter.sumWeighed + c.targetAfter.sumWeighed - c.source.now.sumWeighed - c.target.now.sumWeighed
 	}},
+	{"longest p99 of a latency VM, ms more than before", 0.5, func(c *candidate) float64 { return c.tail.Seconds() * 1000 }},
 	{"CPUs asked per CPU of the target", 0.1, func(c *candidate) float64 { return (c.target.work + c.vm.work()) / c.target.cpus }},
 	{"rules bent, more than before", 5, func(c *candidate) float64 { return float64(c.bent) }},
 	{"back to a host that it left within a day", 5, func(c *candidate) float64 {

@@ -31,7 +31,7 @@ const unknownMinute = math.MinInt32
 // minutes are CPUs asked for, in thousandths, by how many minutes ago.
 type minutes [pastMinutes]cluster.MilliCPU
 
-// hour is the worst pain on a host in each minute, by how long ago it was.
+// hour is the worst pain on a host in each minute, by class, by how long ago it was.
 type hour [pastMinutes]float64
 
 // ring is what is known of a host's past.
@@ -119,14 +119,14 @@ func (f *fleet) worstThen(h *host, came, left *vm) *hour {
 		if rest == unknownMinute {
 			continue
 		}
-		crowd = append(crowd[:0], thread{min(rest, 1000*cluster.MilliCPU(own)), own, true})
+		crowd = append(crowd[:0], thread{min(rest, 1000*cluster.MilliCPU(own)), own, 0})
 		for _, v := range h.vms {
 			if v != left {
-				crowd = append(crowd, thread{f.demandThen(v, ago), int64(v.vcpus), v.batch})
+				crowd = append(crowd, thread{f.demandThen(v, ago), int64(v.vcpus), v.weight.worst})
 			}
 		}
 		if came != nil {
-			crowd = append(crowd, thread{f.demandThen(came, ago), int64(came.vcpus), came.batch})
+			crowd = append(crowd, thread{f.demandThen(came, ago), int64(came.vcpus), came.weight.worst})
 		}
 		out[ago] = worstOf(crowd, h.load.CPUs)
 	}
@@ -146,7 +146,7 @@ func (f *fleet) worstAsIs(h *host) *hour {
 type thread struct {
 	demand cluster.MilliCPU
 	vcpus  int64
-	mute   bool // the host itself, or a VM that may wait: it takes CPU, and its wait hurts nobody
+	counts float64 // what its wait counts by its class; 0 for the host itself, which takes CPU and hurts nobody by waiting
 }
 
 // worstOf is by how much the VM that is served least is short, per vCPU. Its
@@ -183,10 +183,8 @@ func worstOf(crowd []thread, cpus cluster.MilliCPU) float64 {
 func shortest(hungry []thread, free, vcpus int64) float64 {
 	worst := 0.0
 	for _, t := range hungry {
-		if !t.mute {
-			each := float64(t.demand) / float64(t.vcpus)
-			worst = max(worst, (each-float64(max(free, 0))/float64(vcpus))/1000)
-		}
+		each := float64(t.demand) / float64(t.vcpus)
+		worst = max(worst, float64(t.counts*(each-float64(max(free, 0))/float64(vcpus))/1000))
 	}
 	return worst
 }

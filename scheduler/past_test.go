@@ -17,9 +17,9 @@ func TestWorstOfIsProcessorSharing(t *testing.T) {
 		var crowd []thread
 		for range rapid.IntRange(1, 12).Draw(t, "sharers") {
 			vcpus := int64(rapid.IntRange(1, 4).Draw(t, "vcpus"))
-			crowd = append(crowd, thread{cluster.MilliCPU(rapid.Int64Range(0, 1000*vcpus).Draw(t, "demand")), vcpus, false})
+			crowd = append(crowd, thread{cluster.MilliCPU(rapid.Int64Range(0, 1000*vcpus).Draw(t, "demand")), vcpus, 1})
 		}
-		crowd[0].mute = rapid.Bool().Draw(t, "mute")
+		crowd[0].counts = float64(rapid.IntRange(0, 2).Draw(t, "counts"))
 		want := worstByHalving(crowd, float64(cpus))
 		if got := worstOf(slices.Clone(crowd), cpus); math.Abs(got-want) > 1e-6 {
 			t.Errorf("%v on %d: worst %v, want %v", crowd, cpus, got, want)
@@ -52,9 +52,7 @@ func worstByHalving(crowd []thread, cpus float64) float64 {
 	}
 	worst := 0.0
 	for _, t := range crowd {
-		if !t.mute {
-			worst = max(worst, (float64(t.demand)/float64(t.vcpus)-low)/1000)
-		}
+		worst = max(worst, t.counts*(float64(t.demand)/float64(t.vcpus)-low)/1000)
 	}
 	return worst
 }

@@ -20,6 +20,6 @@ func (f *fleet) figures(h *host, facts cluster.VM, l cluster.VMLoad) *vm {
 	v := newVM(facts, l)
 	v.throttle(h.state.QuotaOf(facts.Slot))
 	class, _ := f.book.ClassOf(facts.UUID, facts.Name)
-	v.batch = class == cluster.ClassBatch
+	v.weight = weightOf(class)
 	return v
 }

@@ -25,10 +25,13 @@ import (
 
 // outlook is what the model says of a host.
 type outlook struct {
-	worst float64 // pain of the VM that suffers most
-	sum   float64 // Σ pain × vCPUs
-	vcpus int
+	worst float64 // pain of the VM that suffers most, those of class batch left out
+	sum   float64 // Σ pain × vCPUs of the same
+	vcpus int     // of the same
 	guest float64 // pain of the VM that came
+
+	// The same two of all VMs, by the weights of their classes; see classWeights.
+	worstWeighed, sumWeighed float64
 }
 
 // level is how much CPU a vCPU can get at most once one VM has come and
@@ -97,7 +100,9 @@ func (h *host) outlook(came, left *vm, guest float64) outlook {
 }
 
 func (o *outlook) add(v *vm, pain float64) {
-	if v.batch { // see cluster.PainOf
+	o.worstWeighed = max(o.worstWeighed, float64(v.weight.worst*pain))
+	o.sumWeighed += float64(v.weight.sum * float64(pain*float64(v.vcpus)))
+	if v.weight.class == cluster.ClassBatch { // see cluster.PainOf
 		o.vcpus -= v.vcpus
 		return
 	}

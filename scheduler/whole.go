@@ -7,7 +7,7 @@ import (
 
 // whole is the fleet as a problem of search: VMs that may move are its items,
 // known hosts its bins, and demand now, demand in each five minutes of the past
-// hour, and memory its dimensions. All else (VMs that may not move, the hosts' own
+// hour, demand now by the VMs' classes, and memory its dimensions. All else (VMs that may not move, the hosts' own
 // work) is the bins' base.
 //
 // Processor sharing gives out every CPU that is asked for, so what the VMs of a
@@ -31,11 +31,13 @@ type item struct {
 	host int
 }
 
-// Dimensions of the problem: demand now, demand then, memory.
+// Dimensions of the problem: demand now, demand then, what the demand now counts
+// by class, memory.
 const (
 	stretches = 12 // five minutes each
 	stretch   = pastMinutes / stretches
-	memoryDim = 1 + stretches
+	classDim  = 1 + stretches
+	memoryDim = classDim + 1
 	wholeDims = memoryDim + 1
 )
 
@@ -46,12 +48,12 @@ const (
 // move is worth half a CPU that is waited for in the present or in the whole past hour.
 func (w *whole) terms() []search.Term {
 	return []search.Term{
-		search.Sum("CPUs waited for now, 1/1000", 12, func(bin int, use []int64) int64 { return w.short(bin, use[0]) }),
-		search.Sum("CPUs waited for in the past hour, 1/1000 of five minutes", 1, w.shortThen),
+		search.Sum("CPUs waited for now by class, 1/1000", 12, func(bin int, use []int64) int64 { return byClass(w.short(bin, use[0]), use) }),
+		search.Sum("CPUs waited for in the past hour by class, 1/1000 of five minutes", 1, w.shortThen),
 		search.Sum("CPUs asked for beyond four fifths, 1/1000", 1, func(bin int, use []int64) int64 {
 			return max(use[0]-int64(w.hosts[bin].load.CPUs)*4/5, 0)
 		}),
-		search.Largest("worst contention, 1/100 point", 240, w.worst),
+		search.Largest("worst contention by class, 1/100 point", 240, w.worst),
 		search.Moved("memory to copy, MiB", 1, func(i, _, _ int) int64 { return int64(w.items[i].vm.facts.MaxMemory / cluster.MiB) }),
 		search.Moved("moves", 6000, func(_, _, _ int) int64 { return 1 }),
 	}
@@ -61,17 +63,29 @@ func (w *whole) short(bin int, asked int64) int64 {
 	return max(asked-int64(w.hosts[bin].load.CPUs), 0)
 }
 
-func (w *whole) shortThen(bin int, use []int64) (sum int64) {
-	for _, asked := range use[1:memoryDim] {
-		sum += w.short(bin, asked)
+// byClass weighs what a bin's VMs wait by the classes of those that share it: a
+// part of each VM's demand waits, so it counts as their demand does on average.
+// Worked: of 3 CPUs asked for, latency VMs ask for 1, which counts twice: 4 thirds.
+// If 0.6 CPUs are waited for, they count 0.8.
+func byClass(waited int64, use []int64) int64 {
+	if use[0] == 0 {
+		return 0
 	}
-	return sum
+	return waited * use[classDim] / use[0]
 }
 
-// worst is what each VM of a bin would wait if all of them were hungry.
+func (w *whole) shortThen(bin int, use []int64) (sum int64) {
+	for _, asked := range use[1:classDim] {
+		sum += w.short(bin, asked)
+	}
+	return byClass(sum, use)
+}
+
+// worst is what each VM of a bin would wait if all of them were hungry, by their
+// classes on average.
 func (w *whole) worst(bin int, use []int64) int64 {
 	if short := w.short(bin, use[0]); short > 0 {
-		return short * 10_000 / use[0]
+		return byClass(short*10_000/use[0], use)
 	}
 	return 0
 }
@@ -123,7 +137,7 @@ func (f *fleet) whole(hosts []*host, most int) (*whole, search.Problem) {
 // own is what a host asks for itself, and the memory that is charged to it.
 func (w *whole) own(h *host, base []int64) {
 	now := int64(h.immovable*1000 + 0.5)
-	base[0], base[memoryDim] = now, int64(h.memory.Most)
+	base[0], base[classDim], base[memoryDim] = now, now, int64(h.memory.Most)
 	rest := w.f.past(h).rest
 	for k := range stretches {
 		base[1+k] = mean(rest[k*stretch:(k+1)*stretch], now)
@@ -134,6 +148,7 @@ func (w *whole) own(h *host, base []int64) {
 func (w *whole) weighs(v *vm, row []int64) {
 	now := int64(v.work()*1000 + 0.5)
 	row[0] += now
+	row[classDim] += int64(float64(v.weight.sum*float64(now)) + 0.5)
 	then := w.f.remember(v)
 	for k := range stretches {
 		if then == nil {

@@ -156,7 +156,7 @@ var effect = cluster.Effect{
 const reason = "contention on hv1 50.0 % > 10.0 %, held 12s; db-01 (demand 1.0 CPUs) to hv2 lowers the worst predicted contention 50.0 % -> 33.1 %"
 
 func score(worst cluster.MicroPoints) []cluster.ScoreTerm {
-	return []cluster.ScoreTerm{{Name: "worst contention after, points", Points: worst}, {Name: "rules bent, more than before"}, {Name: "memory to copy, GiB", Points: 50_000}}
+	return []cluster.ScoreTerm{{Name: "worst contention after by class, points", Points: worst}, {Name: "rules bent, more than before"}, {Name: "memory to copy, GiB", Points: 50_000}}
 }
 
 // decide records a decision about the crowd on hv1. The words and figures are
