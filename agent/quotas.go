@@ -7,8 +7,8 @@ import (
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
-// lookForQuotas is how often a VM without any quota is looked at again; one
-// that has some is read at each gathering.
+// lookForQuotas is how often a VM without any quota and with the usual shares is
+// looked at again; any other one is read at each gathering.
 const lookForQuotas = time.Minute
 
 // gatherQuotas reads the limits of the VMs' groups. A VM whose groups cannot be
@@ -30,7 +30,7 @@ func (a *Agent) gatherQuotas(guests []Guest, into gathering) {
 		}
 		_, own := l.Own()
 		_, shared := l.Shared()
-		if !own && !shared {
+		if usual := l.Weight == 0 || l.Weight == cgroup.UsualWeight; usual && !own && !shared {
 			seen[g.UUID] = into.at
 			continue
 		}
@@ -66,7 +66,7 @@ func (g *gatherings) throttled(vm string, span time.Duration) uint64 {
 	return uint64(min(ns*float64(span)/float64(g.span()), float64(time.Hour)))
 }
 
-// tellQuotas adds a VM's own limit, and divides what quotas held it back
+// tellQuotas adds a VM's own limit and its shares, and divides what quotas held it back
 // between its own and those of the slices above.
 func (g *gatherings) tellQuotas(d *cluster.Detail, vm string) {
 	grown, limits, ok := g.growth(vm)
@@ -75,6 +75,9 @@ func (g *gatherings) tellQuotas(d *cluster.Detail, vm string) {
 	}
 	if milli, limited := limits.Own(); limited {
 		d.Quota = cluster.MilliCPU(milli)
+	}
+	if limits.Weight != cgroup.UsualWeight {
+		d.Shares = cluster.Shares(limits.Weight)
 	}
 	if d.Waits != nil {
 		own, slices := cgroup.SplitQuota(uint64(d.Waits.Quota), grown, limits)

@@ -41,3 +41,18 @@ func TestOwnQuotaAndSlices(t *testing.T) {
 		t.Errorf("of another process: %d ns", ns)
 	}
 }
+
+// Shares of the VM's group are told where they are not the usual ones, with or
+// without a quota.
+func TestSharesAreTold(t *testing.T) {
+	for weight, want := range map[int64]cluster.Shares{0: 0, 1: 1, 100: 0, 400: 400, 10_000: 10_000} {
+		g := gatherings{}
+		for _, at := range []time.Duration{time.Second, 11 * time.Second} {
+			g.add(gathering{at: at, vms: map[string]vitals{vmID(0): {pid: 7, limits: &cgroup.Limits{Weight: weight}}}})
+		}
+		var d cluster.Detail
+		if g.tellQuotas(&d, vmID(0)); d.Shares != want || d.Quota != 0 {
+			t.Errorf("weight %d: shares %d, quota %d", weight, d.Shares, d.Quota)
+		}
+	}
+}

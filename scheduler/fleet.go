@@ -67,7 +67,7 @@ type host struct {
 	shared    float64 // CPUs that are shared
 	sharers   []*vm   // who shares them: the VMs, and the host itself like a VM of as many vCPUs as CPUs
 	vcpus     int     // of the VMs
-	threads   int     // of all sharers
+	shares    float64 // of all sharers' threads
 	latency   bool    // one of the VMs is of class latency
 	now       outlook
 
@@ -82,6 +82,7 @@ type vm struct {
 	demand     float64 // CPUs, of the vCPUs
 	others     float64 // CPUs, of its other threads
 	perVCPU    float64 // demand per vCPU, at most ceiling
+	shares     float64 // CPU shares of each vCPU, 1 are the usual ones
 	ceiling    float64 // what its quota leaves each vCPU, 1 without one
 	measured   cluster.Ratio
 	arriving   bool     // weighs on this host, but is not on it yet
@@ -233,7 +234,7 @@ func (h *host) unattributed() float64 {
 func newVM(facts cluster.VM, l cluster.VMLoad) *vm {
 	v := &vm{
 		uuid: facts.UUID, name: short(facts.Name), facts: facts, vcpus: facts.VCPUs,
-		others: l.Others.CPUs(), measured: l.Pain(), pileUp: 1, trust: 1, ceiling: 1, weight: weightOf(cluster.ClassNormal),
+		others: l.Others.CPUs(), measured: l.Pain(), pileUp: 1, trust: 1, ceiling: 1, shares: 1, weight: weightOf(cluster.ClassNormal),
 	}
 	v.demand = min(l.Demand.CPUs(), float64(v.vcpus))
 	v.perVCPU = v.demand / float64(v.vcpus)
@@ -314,8 +315,8 @@ func (f *fleet) host(id string) *host {
 	return f.hosts[i]
 }
 
-// arrange sorts the VMs by demand per vCPU, as processor sharing serves them,
-// and sums up. Sums follow that order too, so names have no part in them.
+// arrange sorts the VMs by demand for their shares, as processor sharing serves
+// them, and sums up. Sums follow that order too, so names have no part in them.
 func (h *host) arrange() {
 	slices.SortFunc(h.vms, byDemand)
 	h.work, h.shared, h.vcpus, h.latency = h.immovable, h.cpus, 0, false
@@ -325,11 +326,14 @@ func (h *host) arrange() {
 		h.vcpus += v.vcpus
 		h.latency = h.latency || v.weight.class == cluster.ClassLatency
 	}
-	self := &vm{vcpus: max(int(h.cpus+0.5), 1)}
+	self := &vm{vcpus: max(int(h.cpus+0.5), 1), shares: 1}
 	self.perVCPU = min(h.immovable/float64(self.vcpus), 1)
 	h.sharers = append(slices.Clone(h.vms), self)
 	slices.SortFunc(h.sharers, byDemand)
-	h.threads = h.vcpus + self.vcpus
+	h.shares = 0
+	for _, v := range h.sharers {
+		h.shares += v.allShares()
+	}
 	h.now = h.outlook(nil, nil, 0)
 	if h.ring != nil {
 		h.ring.worst = nil
@@ -337,7 +341,7 @@ func (h *host) arrange() {
 }
 
 func byDemand(a, b *vm) int {
-	return cmp.Or(cmp.Compare(a.perVCPU, b.perVCPU), cmp.Compare(a.vcpus, b.vcpus), cmp.Compare(a.others, b.others), cmp.Compare(a.uuid, b.uuid))
+	return cmp.Or(cmp.Compare(a.calls(), b.calls()), cmp.Compare(a.perVCPU, b.perVCPU), cmp.Compare(a.vcpus, b.vcpus), cmp.Compare(a.others, b.others), cmp.Compare(a.uuid, b.uuid))
 }
 
 // commit changes the fleet as if the candidate were under way.

@@ -69,6 +69,7 @@ type vm struct {
 	p99      time.Duration          // as measured, wherever it is
 	resident cluster.Bytes          // 0: not measured
 	quota    cluster.MilliCPU       // 0: none
+	shares   cluster.Shares         // 0: the usual ones
 }
 
 const (
@@ -225,7 +226,7 @@ func (f *fleet) beat(h *host) cluster.Snapshot {
 		contended += cluster.MilliCPU(l.Contention) * cluster.MilliCPU(v.VCPUs) / 1000
 		load.ContentionMax = max(load.ContentionMax, l.ContentionMax)
 		load.VMs = append(load.VMs, l)
-		d := cluster.Detail{Slot: v.Slot, Quota: v.quota}
+		d := cluster.Detail{Slot: v.Slot, Quota: v.quota, Shares: v.shares}
 		if v.dirty > 0 || v.resident > 0 {
 			d.Memory = &cluster.Memory{Resident: v.resident}
 			if v.dirty > 0 {
@@ -238,7 +239,7 @@ func (f *fleet) beat(h *host) cluster.Snapshot {
 				Write: cluster.BlockFigures{Requests: 1, Bytes: uint64(v.writes) * uint64(load.Window/time.Second)},
 			}
 		}
-		if d.Memory != nil || d.Block != nil || d.Quota != 0 {
+		if d.Memory != nil || d.Block != nil || d.Quota != 0 || d.Shares != 0 {
 			details = append(details, d)
 		}
 	}
@@ -273,8 +274,8 @@ func (v *vm) measure() cluster.VMLoad {
 	}
 }
 
-// share gives CPU in rounds: each vCPU that still wants some gets an equal
-// part of what is left, and so does the host's own work on each of its CPUs. It
+// share gives CPU in rounds: each vCPU that still wants some gets a part of what
+// is left that is equal for each of its shares, and so does the host's own work on each of its CPUs. It
 // is not the planner's way of reckoning the same.
 func share(cpus, overhead cluster.MilliCPU, vms []*vm) {
 	self := &vm{VM: cluster.VM{VCPUs: max(int(cpus+500)/1000, 1)}, demand: overhead}
@@ -286,19 +287,27 @@ func share(cpus, overhead cluster.MilliCPU, vms []*vm) {
 		hungry := cluster.MilliCPU(0)
 		for _, v := range sharers {
 			if v.run < v.demand {
-				hungry += cluster.MilliCPU(v.VCPUs)
+				hungry += v.allShares()
 			}
 		}
-		if hungry == 0 || left < hungry {
+		if hungry == 0 || 100*left < hungry {
 			return
 		}
-		part := left / hungry
+		part := left
 		for _, v := range sharers {
-			got := min(part*cluster.MilliCPU(v.VCPUs), v.demand-v.run)
+			got := min(part*v.allShares()/hungry, v.demand-v.run)
 			v.run += got
 			left -= got
 		}
 	}
+}
+
+// allShares are those of all its vCPUs, in hundredths of the usual.
+func (v *vm) allShares() cluster.MilliCPU {
+	if v.shares == 0 {
+		return 100 * cluster.MilliCPU(v.VCPUs)
+	}
+	return cluster.MilliCPU(v.shares) * cluster.MilliCPU(v.VCPUs)
 }
 
 // operate takes a move of a VM through its life up to a state.

@@ -42,6 +42,7 @@ type vmSpec struct {
 	run    cluster.RunState
 	dark   bool
 	quota  cluster.MilliCPU
+	shares cluster.Shares
 }
 
 func one(t *rapid.T, in int, label string) bool { return rapid.IntRange(1, in).Draw(t, label) == in }
@@ -78,6 +79,9 @@ func drawFleet(t *rapid.T, policy string) spec {
 			v.quota = cluster.MilliCPU(rapid.IntRange(100, v.vcpus*1000).Draw(t, "quota"))
 			v.demand = min(v.demand, v.quota)
 		}
+		if one(t, 5, "shares") {
+			v.shares = cluster.Shares(rapid.SampledFrom([]int{1, 50, 200, 1000}).Draw(t, "of them"))
+		}
 		s.vms = append(s.vms, v)
 	}
 	return s
@@ -94,7 +98,7 @@ func (s spec) build(t tester) *fleet {
 	}
 	for _, v := range s.vms {
 		vm := f.addVM(v.name, v.on)
-		vm.VCPUs, vm.demand, vm.MaxMemory, vm.Lock, vm.Run, vm.dark, vm.quota = v.vcpus, v.demand, v.memory, v.lock, v.run, v.dark, v.quota
+		vm.VCPUs, vm.demand, vm.MaxMemory, vm.Lock, vm.Run, vm.dark, vm.quota, vm.shares = v.vcpus, v.demand, v.memory, v.lock, v.run, v.dark, v.quota, v.shares
 	}
 	f.wait(12 * time.Second)
 	for _, h := range s.hosts {

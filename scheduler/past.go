@@ -119,14 +119,14 @@ func (f *fleet) worstThen(h *host, came, left *vm) *hour {
 		if rest == unknownMinute {
 			continue
 		}
-		crowd = append(crowd[:0], thread{min(rest, 1000*cluster.MilliCPU(own)), own, 0})
+		crowd = append(crowd[:0], thread{min(rest, 1000*cluster.MilliCPU(own)), own, own * int64(cluster.UsualShares), 0})
 		for _, v := range h.vms {
 			if v != left {
-				crowd = append(crowd, thread{f.demandThen(v, ago), int64(v.vcpus), v.weight.worst})
+				crowd = append(crowd, f.threadThen(v, ago))
 			}
 		}
 		if came != nil {
-			crowd = append(crowd, thread{f.demandThen(came, ago), int64(came.vcpus), came.weight.worst})
+			crowd = append(crowd, f.threadThen(came, ago))
 		}
 		out[ago] = worstOf(crowd, h.load.CPUs)
 	}
@@ -146,45 +146,50 @@ func (f *fleet) worstAsIs(h *host) *hour {
 type thread struct {
 	demand cluster.MilliCPU
 	vcpus  int64
+	shares int64   // of all its vCPUs, in hundredths of the usual
 	counts float64 // what its wait counts by its class; 0 for the host itself, which takes CPU and hurts nobody by waiting
+}
+
+func (f *fleet) threadThen(v *vm, ago int) thread {
+	return thread{f.demandThen(v, ago), int64(v.vcpus), int64(math.Round(v.allShares() * float64(cluster.UsualShares))), v.weight.worst}
 }
 
 // worstOf is by how much the VM that is served least is short, per vCPU. Its
 // sums are of integers, so that the order of VMs has no part in them.
 func worstOf(crowd []thread, cpus cluster.MilliCPU) float64 {
-	free, vcpus := int64(cpus), int64(0)
+	free, shares := int64(cpus), int64(0)
 	var asked int64
 	for _, t := range crowd {
-		vcpus += t.vcpus
+		shares += t.shares
 		asked += int64(t.demand)
 	}
 	if asked <= free {
 		return 0
 	}
-	// Those who ask for less than an equal part are served, and the others share
+	// Those who ask for less than their part are served, and the others share
 	// what they leave; until nobody is left who asks for less.
 	for rest := crowd; ; {
 		hungry := rest[:0]
 		gave, gone := int64(0), int64(0)
 		for _, t := range rest {
-			if int64(t.demand)*vcpus <= max(free, 0)*t.vcpus {
-				gave, gone = gave+int64(t.demand), gone+t.vcpus
+			if int64(t.demand)*shares <= max(free, 0)*t.shares {
+				gave, gone = gave+int64(t.demand), gone+t.shares
 			} else {
 				hungry = append(hungry, t)
 			}
 		}
 		if gone == 0 || len(hungry) == 0 {
-			return shortest(hungry, free, vcpus)
+			return shortest(hungry, free, shares)
 		}
-		rest, free, vcpus = hungry, free-gave, vcpus-gone
+		rest, free, shares = hungry, free-gave, shares-gone
 	}
 }
 
-func shortest(hungry []thread, free, vcpus int64) float64 {
+func shortest(hungry []thread, free, shares int64) float64 {
 	worst := 0.0
 	for _, t := range hungry {
-		each := float64(t.demand) / float64(t.vcpus)
-		worst = max(worst, float64(t.counts*(each-float64(max(free, 0))/float64(vcpus))/1000))
+		gets := float64(float64(t.shares)/float64(t.vcpus)*float64(max(free, 0))) / float64(shares)
+		worst = max(worst, float64(t.counts*(float64(t.demand)/float64(t.vcpus)-gets)/1000))
 	}
 	return worst
 }

@@ -17,7 +17,7 @@ func TestWorstOfIsProcessorSharing(t *testing.T) {
 		var crowd []thread
 		for range rapid.IntRange(1, 12).Draw(t, "sharers") {
 			vcpus := int64(rapid.IntRange(1, 4).Draw(t, "vcpus"))
-			crowd = append(crowd, thread{cluster.MilliCPU(rapid.Int64Range(0, 1000*vcpus).Draw(t, "demand")), vcpus, 1})
+			crowd = append(crowd, thread{cluster.MilliCPU(rapid.Int64Range(0, 1000*vcpus).Draw(t, "demand")), vcpus, vcpus * rapid.Int64Range(1, 400).Draw(t, "shares"), 1})
 		}
 		crowd[0].counts = float64(rapid.IntRange(0, 2).Draw(t, "counts"))
 		want := worstByHalving(crowd, float64(cpus))
@@ -35,11 +35,11 @@ func TestWorstOfIsProcessorSharing(t *testing.T) {
 func worstByHalving(crowd []thread, cpus float64) float64 {
 	used := func(level float64) (sum float64) {
 		for _, t := range crowd {
-			sum += min(float64(t.demand), level*float64(t.vcpus))
+			sum += min(float64(t.demand), level*float64(t.shares)/100)
 		}
 		return sum
 	}
-	low, high := 0.0, 1000.0
+	low, high := 0.0, 100_000.0
 	if used(high) <= cpus {
 		return 0
 	}
@@ -52,7 +52,7 @@ func worstByHalving(crowd []thread, cpus float64) float64 {
 	}
 	worst := 0.0
 	for _, t := range crowd {
-		worst = max(worst, t.counts*(float64(t.demand)/float64(t.vcpus)-low)/1000)
+		worst = max(worst, t.counts*(float64(t.demand)-low*float64(t.shares)/100)/float64(t.vcpus)/1000)
 	}
 	return worst
 }

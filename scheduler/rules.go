@@ -13,12 +13,13 @@ func ruleForbids(f *fleet, v *vm, target *host) *cluster.Refusal {
 	return to(v, target, f.rules.Forbids(v.uuid, target.id))
 }
 
-// figures are a VM's, with the demand that operators set in place of the
+// figures are a VM's: its quota and shares, its class, and the demand that operators set in place of the
 // measured one, or as its bound. More than its quota it cannot want.
 func (f *fleet) figures(h *host, facts cluster.VM, l cluster.VMLoad) *vm {
 	l.Demand = f.book.Demanded(facts.UUID, facts.Name, l.Demand)
 	v := newVM(facts, l)
 	v.throttle(h.state.QuotaOf(facts.Slot))
+	v.shares = h.state.SharesOf(facts.Slot).Factor()
 	class, _ := f.book.ClassOf(facts.UUID, facts.Name)
 	v.weight = weightOf(class)
 	return v

@@ -7,7 +7,8 @@ import (
 )
 
 // The model of contention is processor sharing: a host's CPUs are divided so
-// that each vCPU gets what it demands or an equal level, whichever is less.
+// that each vCPU gets what it demands or a level, whichever is less. The level is
+// equal for all whose VMs have equal CPU shares, and in proportion to them otherwise.
 //
 // Worked: one CPU, four VMs of one vCPU that never sleep. Each demands a whole
 // CPU and gets a quarter: steal 75 %. With one of them gone the others get a
@@ -18,6 +19,12 @@ import (
 // like vCPUs do, as many threads as it keeps CPUs busy. Worked: a host of one
 // CPU that is busy all the time with work of its own, and one hungry vCPU that
 // comes: each gets a half, steal 50 %.
+//
+// Shares decide only who waits, not how much is waited for. Worked: of two hungry
+// vCPUs on one CPU one has twice the usual shares, the other the usual ones. They get
+// two thirds and one third, and wait 33 % and 67 %. If the first one wanted only 0.4,
+// which is less than its two thirds, it would get that, and the other one the 0.6 that
+// are left: it would wait 40 %.
 //
 // A VM's own quota bounds what it asks for, also of what piles up. Worked: two
 // vCPUs that each want 0.6 of one CPU get 0.5 and fall behind, until they never
@@ -34,32 +41,33 @@ type outlook struct {
 	worstWeighed, sumWeighed float64
 }
 
-// level is how much CPU a vCPU can get at most once one VM has come and
-// another one has left; either may be nil. 1 means no contention.
+// level is how much CPU a vCPU of the usual shares can get at most once one VM has
+// come and another one has left; either may be nil. It is infinite without
+// contention.
 func (h *host) level(came, left *vm) float64 {
-	free, vcpus := h.shared, h.threads
+	free, shares := h.shared, h.shares
 	if came != nil {
-		free, vcpus = free-came.others, vcpus+came.vcpus
+		free, shares = free-came.others, shares+came.allShares()
 	}
 	if left != nil {
-		free, vcpus = free+left.others, vcpus-left.vcpus
+		free, shares = free+left.others, shares-left.allShares()
 	}
 	own := h.cpus - free
 	threads := int(math.Ceil(own))
-	level := h.fill(came, left, max(free, 0), vcpus)
+	level := h.fill(came, left, max(free, 0), shares)
 	if threads == 0 || own/float64(threads) <= level {
 		return level // the host's own work gets all that it wants
 	}
-	return h.fill(came, left, h.cpus, vcpus+threads)
+	return h.fill(came, left, h.cpus, shares+float64(threads))
 }
 
-// fill is the level at which Σ min(demand, level) uses up the free CPUs: small
-// demands are served whole, and the others share what remains. Of the vcpus,
-// those that are no VM's want all that they can get.
-func (h *host) fill(came, left *vm, free float64, vcpus int) float64 {
+// fill is the level at which Σ min(demand, shares × level) uses up the free CPUs:
+// demands that are small for their shares are served whole, and the others share
+// what remains. Of all shares, those that are no VM's want all that they can get.
+func (h *host) fill(came, left *vm, free, shares float64) float64 {
 	for i := 0; i < len(h.sharers) || came != nil; {
 		var v *vm
-		if i == len(h.sharers) || came != nil && came.perVCPU < h.sharers[i].perVCPU {
+		if i == len(h.sharers) || came != nil && came.calls() < h.sharers[i].calls() {
 			v, came = came, nil
 		} else {
 			v, i = h.sharers[i], i+1
@@ -67,14 +75,23 @@ func (h *host) fill(came, left *vm, free float64, vcpus int) float64 {
 		if v == left {
 			continue
 		}
-		if level := free / float64(vcpus); level < v.perVCPU {
+		if level := free / shares; level < v.calls() {
 			return level
 		}
 		free = max(free-float64(v.perVCPU*float64(v.vcpus)), 0)
-		vcpus -= v.vcpus
+		shares -= v.allShares()
 	}
-	return 1
+	return math.Inf(1)
 }
+
+// calls is the level at which a VM's demand is met.
+func (v *vm) calls() float64 { return v.perVCPU / v.shares }
+
+// allShares are those of all its vCPUs.
+func (v *vm) allShares() float64 { return float64(v.shares * float64(v.vcpus)) }
+
+// lacking is what a vCPU is short of at a level, negative if there is more.
+func (v *vm) lacking(level float64) float64 { return v.perVCPU - float64(v.shares*level) }
 
 // outlook predicts a host once one VM has come and another one has left. The
 // one that came brings along how much it had to wait beyond the model, guest.
@@ -113,7 +130,7 @@ func (o *outlook) add(v *vm, pain float64) {
 // lacks is what a vCPU of the VM waits at a level, as a share of wall time:
 // what it is short of, and what piles up because of it.
 func (v *vm) lacks(level float64) float64 {
-	short := v.perVCPU - level
+	short := v.lacking(level)
 	if short <= 0 {
 		return 0
 	}
@@ -173,7 +190,7 @@ func (h *host) calibrate() {
 }
 
 func (v *vm) calibrate(level float64) {
-	measured, short := v.measured.Float(), v.perVCPU-level
+	measured, short := v.measured.Float(), v.lacking(level)
 	if short >= certain && v.perVCPU < v.ceiling {
 		v.pileUp = min(max((measured-short)/(v.ceiling-v.perVCPU), 0), 1)
 	}

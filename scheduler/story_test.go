@@ -273,6 +273,9 @@ func (f *fleet) read(l line, v *vm) {
 	if s, ok := l.used("quota"); ok {
 		v.quota = f.milli(s)
 	}
+	if s, ok := l.used("shares"); ok {
+		v.shares = cluster.Shares(f.integer(s))
+	}
 	if s, ok := l.used("others"); ok {
 		v.others = f.milli(s)
 	}

@@ -53,6 +53,7 @@ func v2() map[string]string {
 		cg + "/io.stat":            "",
 		cg + "/cpu.stat":           "usage_usec 1\n",
 	}
+	files[cg+scope+"/cpu.weight"] = "400\n"
 	for path, limit := range map[string]string{
 		scope + "/libvirt/vcpu0": "50000 100000", scope + "/libvirt/vcpu1": "50000 100000", scope + "/libvirt/emulator": "max 100000",
 		scope + "/libvirt": "max 100000", scope: "max 100000", "/tenant.slice": "150000 100000",
@@ -75,6 +76,7 @@ func TestLimitsV2(t *testing.T) {
 		VCPU:   []Level{{scope + "/libvirt/vcpu0", half, throttle}, {scope + "/libvirt/vcpu1", half, throttle}, {}},
 		VM:     []Level{{scope + "/libvirt", none, throttle}, {scope, none, throttle}},
 		Slices: []Level{{"/tenant.slice", Quota{150e6, 100e6}, throttle}},
+		Weight: 400,
 	}
 	if diff := cmp.Diff(want, l); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -98,7 +100,7 @@ func TestLimitsV1(t *testing.T) {
 		files[cg+path+"/cpu.cfs_period_us"] = "100000\n"
 		files[cg+path+"/cpu.stat"] = "nr_periods 10\nnr_throttled 4\nthrottled_time 7000\n"
 	}
-	files["sys/fs/cgroup/blkio"+vm+"/blkio.x"] = ""
+	files["sys/fs/cgroup/blkio"+vm+"/blkio.x"], files[cg+vm+"/cpu.shares"] = "", "512\n"
 	r := made(files)
 	l, err := r.Limits(9, 1)
 	if err != nil {
@@ -109,6 +111,7 @@ func TestLimitsV1(t *testing.T) {
 		VCPU:   []Level{{vm + "/vcpu0", Quota{}, throttle}},
 		VM:     []Level{{vm, Quota{150e6, 100e6}, throttle}},
 		Slices: []Level{{"/machine", Quota{}, throttle}},
+		Weight: 50,
 	}
 	if diff := cmp.Diff(want, l); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -243,6 +246,16 @@ func refused[T any](t *testing.T, parse func(string) (T, error), texts ...string
 func TestRefused(t *testing.T) {
 	refused(t, parseMax, "", "max", "1 2 3", "x 100000", "-1 100000", "0 100000", "1000 0", "1000 x", "max 0", "1125899906842625 1")
 	refused(t, parseQuotaV1, "", "-2", "0", "x")
+	refused(t, parseWeight, "", "max", "-1", "10001", "1.5", "99999999999999999999")
+	refused(t, parseShares, "", "-1", "262145")
+	for text, want := range map[string]int64{"2\n": 1, "1024": 100, "2048": 200, "262144": 10_000} {
+		if got, err := parseShares(text); err != nil || got != want {
+			t.Errorf("shares %q are %d, %v, want %d", text, got, err, want)
+		}
+	}
+	if got, err := parseWeight("0\n"); err != nil || got != 1 {
+		t.Errorf("an idle group has %d, %v", got, err)
+	}
 	refused(t, parseThrottle, "nr_periods\n", "nr_periods -1\n", "throttled_usec x\n", "throttled_usec 1125899906842625\n", "throttled_time 1.5\n")
 	if got, err := parseThrottle("usage_usec 5\n"); err != nil || got.Known {
 		t.Errorf("%+v, %v", got, err)
@@ -260,5 +273,10 @@ func FuzzParsers(f *testing.F) {
 		}
 		_, _ = parseQuotaV1(text)
 		_, _ = parseThrottle(text)
+		for _, parse := range []func(string) (int64, error){parseWeight, parseShares} {
+			if w, err := parse(text); err == nil && (w < 1 || w > maxWeight) {
+				t.Fatalf("%q is a weight of %d", text, w)
+			}
+		}
 	})
 }

@@ -29,6 +29,10 @@ type Limits struct {
 	VCPU   []Level // of vCPU 0, 1, ...; a vCPU without a group of its own has no Path
 	VM     []Level // the VM's own groups that hold all its vCPUs, innermost first
 	Slices []Level // groups above them, shared with others: a tenant's slice, machine.slice
+	// Weight is the VM's own group's among the groups beside it, in hundredths of
+	// what a group has to which nobody gave any; 0: the VM has no group of its own,
+	// or the kernel does not say.
+	Weight int64
 }
 
 // maxDepth bounds the levels above a group; systemd nests slices a few deep.
@@ -58,6 +62,9 @@ func (r Reader) Limits(pid, vcpus int) (Limits, error) {
 			return Limits{}, err
 		}
 		if l.VM, err = r.between(inner, top); err != nil {
+			return Limits{}, err
+		}
+		if l.Weight, err = r.weight(top); err != nil {
 			return Limits{}, err
 		}
 	}

@@ -221,6 +221,9 @@ func marks(vm api.VM) string {
 	if vm.CPUQuota != nil {
 		text += fmt.Sprintf(", its quota allows %.2f", *vm.CPUQuota)
 	}
+	if vm.CPUShares != nil {
+		text += fmt.Sprintf(", %.4g times the usual shares", *vm.CPUShares)
+	}
 	if vm.Poller {
 		text += "; its guest polls: what it runs is no demand for work"
 	}

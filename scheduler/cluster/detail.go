@@ -30,6 +30,9 @@ type Detail struct {
 	Network  *Network  `json:"network,omitempty"`  // nil: not measured
 	// Quota is how many CPUs its own CFS quota leaves the VM, 0 without one.
 	Quota MilliCPU `json:"quota,omitempty"`
+	// Shares are the VM's CPU shares among the VMs of its host, 0 if they are the
+	// usual or not known.
+	Shares Shares `json:"shares,omitempty"`
 }
 
 // Waits splits a VM's wait by cause: what kept runnable vCPUs off their CPUs.
@@ -161,6 +164,13 @@ func (h Host) QuotaOf(slot uint32) MilliCPU {
 	return d.Quota
 }
 
+// SharesOf are the CPU shares of the VM in a slot, 0 if they are the usual or not
+// known.
+func (h Host) SharesOf(slot uint32) Shares {
+	d, _, _ := h.Detail(slot)
+	return d.Shares
+}
+
 // Resident is the memory that all VMs of the host hold; 0 if it is not known of
 // all of them, or if there are none.
 func (h Host) Resident() (sum Bytes) {
@@ -207,6 +217,8 @@ func (d Detail) Absurd() string {
 		return "too many culprits"
 	case d.Quota < 0 || d.Quota > maxCPUs:
 		return "quota out of bounds"
+	case d.Shares < 0 || d.Shares > MaxShares:
+		return "shares out of bounds"
 	case d.Waits != nil && !d.Waits.sane():
 		return "a cause of waits out of bounds"
 	case d.Block != nil && !d.Block.sane():

@@ -14,7 +14,7 @@ func fullDetail() Detail {
 		Slot: 49, Waits: &Waits{1, 2, 3, 4, 5, 6, 7, 8, 9, 10},
 		Culprits: []Culprit{{VM: vmB, Share: 710_000}, {Task: "backup", Share: 40_000}},
 		Block:    &Block{LayerDevice, BackendLocal, "nfs server:/export", "page cache", figures, figures, figures},
-		Memory:   &Memory{GiB, MiB, 3, GiB, &dirty}, Network: &Network{11, 12}, Quota: 1500,
+		Memory:   &Memory{GiB, MiB, 3, GiB, &dirty}, Network: &Network{11, 12}, Quota: 1500, Shares: 200,
 	}
 }
 
@@ -32,6 +32,8 @@ func TestDetailsThatCannotBe(t *testing.T) {
 		"a negative cause":         func(d *Detail) { d.Waits.Migrated = -1 },
 		"an endless cause":         func(d *Detail) { d.Waits.SliceQuota = 1 << 62 },
 		"a negative quota":         func(d *Detail) { d.Quota = -1 },
+		"negative shares":          func(d *Detail) { d.Shares = -1 },
+		"shares without end":       func(d *Detail) { d.Shares = MaxShares + 1 },
 		"an unknown layer":         func(d *Detail) { d.Block.Layer = "drive" },
 		"an unknown backend":       func(d *Detail) { d.Block.Backend = "" },
 		"a backend's endless name": func(d *Detail) { d.Block.Shared = strings.Repeat("n", maxName+1) },

@@ -14,6 +14,7 @@ const (
 	detailMemory
 	detailNetwork
 	detailQuota
+	detailShares
 	detailAllBits
 )
 
@@ -127,7 +128,7 @@ func (r *reader) details() *Details {
 
 func (w *writer) detail(v *Detail, n *names) error {
 	mask := uint64(0)
-	for bit, there := range []bool{v.Waits != nil, len(v.Culprits) > 0, v.Block != nil, v.Memory != nil, v.Network != nil, v.Quota != 0} {
+	for bit, there := range []bool{v.Waits != nil, len(v.Culprits) > 0, v.Block != nil, v.Memory != nil, v.Network != nil, v.Quota != 0, v.Shares != 0} {
 		if there {
 			mask |= 1 << bit
 		}
@@ -168,6 +169,9 @@ func (w *writer) detail(v *Detail, n *names) error {
 	if v.Quota != 0 {
 		w.wide(int64(v.Quota))
 	}
+	if v.Shares != 0 {
+		w.wide(int64(v.Shares))
+	}
 	return nil
 }
 
@@ -206,6 +210,9 @@ func (r *reader) detail(v *Detail, list []string) {
 	}
 	if mask&detailQuota != 0 {
 		v.Quota = MilliCPU(r.wide())
+	}
+	if mask&detailShares != 0 {
+		v.Shares = Shares(r.wide())
 	}
 }
 

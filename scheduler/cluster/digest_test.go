@@ -64,7 +64,7 @@ func drawDetails(t *rapid.T) *Details {
 	}
 	d := &Details{Window: time.Duration(figure.Draw(t, "window")), Vitals: time.Second, Inventory: 3, Base: rapid.Uint64().Draw(t, "base")}
 	for _, slot := range drawSlots(t) {
-		v := Detail{Slot: slot, Quota: MilliCPU(figure.Draw(t, "quota"))}
+		v := Detail{Slot: slot, Quota: MilliCPU(figure.Draw(t, "quota")), Shares: Shares(figure.Draw(t, "shares"))}
 		for range rapid.IntRange(0, MaxCulprits).Draw(t, "culprits") {
 			c := Culprit{Share: Ratio(figure.Draw(t, "share"))}
 			if c.Task = rapid.StringN(0, 4, maxTask).Draw(t, "task"); c.Task == "" {

@@ -63,6 +63,25 @@ type MilliCPU int64
 // CPUs returns the figure in CPUs.
 func (m MilliCPU) CPUs() float64 { return float64(m) / 1000 }
 
+// Shares are the CPU shares of a VM's group, in hundredths of what a group has
+// to which nobody gave any: 200 gets twice as much of a full CPU as 100 beside it.
+// 0 stands for 100.
+type Shares int64
+
+// Factor is by how much they differ from those of everybody; 1 is the same.
+func (s Shares) Factor() float64 {
+	if s == 0 {
+		s = UsualShares
+	}
+	return float64(s) / float64(UsualShares)
+}
+
+// Bounds of shares: what the kernel takes (cpu.weight of cgroup v2).
+const (
+	UsualShares Shares = 100
+	MaxShares   Shares = 10_000
+)
+
 // Bytes is an amount of memory or data.
 type Bytes int64
 

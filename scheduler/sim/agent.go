@@ -44,7 +44,7 @@ func (m *machine) publish(now time.Duration, at cluster.Time, set cluster.Settin
 	s := cluster.Snapshot{Host: m.id, Incarnation: 1, Sequence: m.agent.sequence, Load: load}
 	if m.agent.sent != m.agent.revision {
 		m.agent.sent = m.agent.revision
-		s.Inventory = m.inventory()
+		s.Inventory, s.Details = m.inventory(), m.details()
 	}
 	return s, true
 }
@@ -57,6 +57,20 @@ func (m *machine) inventory() *cluster.Inventory {
 		})
 	}
 	return inv
+}
+
+// details are the shares of the VMs, nil if nobody has others than the usual.
+func (m *machine) details() *cluster.Details {
+	d := &cluster.Details{Window: window, Inventory: m.agent.revision}
+	for _, g := range m.guests {
+		if g.Shares != 0 {
+			d.VMs = append(d.VMs, cluster.Detail{Slot: g.slot, Shares: g.Shares})
+		}
+	}
+	if d.VMs == nil {
+		return nil
+	}
+	return d
 }
 
 // measure is the machine's load over the window.

@@ -78,6 +78,8 @@ func (s *Scenario) checkVMs(hosts map[string]bool) (map[string]VM, error) {
 			return nil, fmt.Errorf("VM %s: on=%s is no host; give one of the scenario's", v.Name, v.On)
 		case v.VCPUs < 1 || v.VCPUs > 1024 || v.Memory <= 0:
 			return nil, fmt.Errorf("VM %s needs 1 to 1024 vCPUs and memory", v.Name)
+		case v.Shares < 0 || v.Shares > cluster.MaxShares:
+			return nil, fmt.Errorf("VM %s: shares=%d, at most %d", v.Name, v.Shares, cluster.MaxShares)
 		}
 		if err := v.check(v); err != nil {
 			return nil, err

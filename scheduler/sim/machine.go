@@ -64,7 +64,8 @@ func (g *guest) arrive(now, tick time.Duration) {
 }
 
 // work divides the tick between the guests of a machine: everybody who still
-// wants something gets the same, round after round, until nothing is left.
+// wants something gets the same for each of its shares, round after round, until
+// nothing is left.
 func (m *machine) work(tick time.Duration) {
 	left := time.Duration(m.CPUs-m.Overhead)*tick/1000 - m.moving
 	asked := time.Duration(0)
@@ -78,11 +79,12 @@ func (m *machine) work(tick time.Duration) {
 		}
 		left = 0
 	}
+	unit := m.unit()
 	for left > 0 {
 		hungry := 0
 		for _, g := range m.guests {
 			if g.got < g.wants {
-				hungry += g.active
+				hungry += g.active * g.shares() / unit
 			}
 		}
 		if hungry == 0 || left < time.Duration(hungry) {
@@ -90,7 +92,7 @@ func (m *machine) work(tick time.Duration) {
 		}
 		part := left / time.Duration(hungry)
 		for _, g := range m.guests {
-			more := min(part, g.wants-g.got)
+			more := min(part*time.Duration(g.shares()/unit), g.wants-g.got)
 			g.got += more
 			left -= more * time.Duration(g.active)
 		}
@@ -98,6 +100,25 @@ func (m *machine) work(tick time.Duration) {
 	for _, g := range m.guests {
 		g.account(tick)
 	}
+}
+
+// unit is the largest number of which the shares of all guests are multiples: the
+// rounds end once less is left than one time unit for each.
+func (m *machine) unit() int {
+	unit := 0
+	for _, g := range m.guests {
+		for rest := g.shares(); rest != 0; {
+			unit, rest = rest, unit%rest
+		}
+	}
+	return unit
+}
+
+func (g *guest) shares() int {
+	if g.Shares == 0 {
+		return int(cluster.UsualShares)
+	}
+	return int(g.Shares)
 }
 
 // account books the tick. A vCPU whose work is not done was runnable all the

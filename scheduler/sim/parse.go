@@ -17,7 +17,7 @@ import (
 //	seed 1
 //	set profile=fast cooldown=1m
 //	host hv1 cpus=2 mem=16GiB link=1GiB/s overhead=0.1
-//	vm web1 on=hv1 vcpus=1 cpu=1 mem=1GiB dirty=40MiB/s burst=2s
+//	vm web1 on=hv1 vcpus=1 cpu=1 mem=1GiB dirty=40MiB/s burst=2s shares=200
 //	at 2m vm web1 cpu=0.2
 //	at 3m silent hv2 for=1m
 //	at 4m slow hv1 link=20MiB/s
@@ -160,6 +160,7 @@ func (s *Scenario) line(w *words) error {
 		read(w, "vcpus", &v.VCPUs, strconv.Atoi)
 		read(w, "mem", &v.Memory, size)
 		read(w, "dirty", &v.Dirty, rate)
+		read(w, "shares", &v.Shares, shares)
 		work(w, &v.Work)
 		s.VMs = append(s.VMs, v)
 	case "tick":
@@ -319,6 +320,15 @@ func rate(v string) (cluster.BytesPerSecond, error) {
 	}
 	n, err := size(bytes)
 	return cluster.BytesPerSecond(n), err
+}
+
+// shares reads CPU shares in hundredths of the usual: 200.
+func shares(v string) (cluster.Shares, error) {
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < 1 || n > int64(cluster.MaxShares) {
+		return 0, fmt.Errorf("%.20q are no shares from 1 to %d, where 100 are the usual ones", v, cluster.MaxShares)
+	}
+	return cluster.Shares(n), nil
 }
 
 // decimal reads a plain number from 0 to a limit.

@@ -46,6 +46,7 @@ type VM struct {
 	VCPUs  int
 	Memory cluster.Bytes
 	Dirty  cluster.BytesPerSecond // memory written while it runs
+	Shares cluster.Shares         // of each of its vCPUs; 0: the usual ones
 	Work
 	Trace *Trace // in place of Work; nil: none
 }

@@ -10,6 +10,8 @@ import (
 type Claim struct {
 	VCPUs int
 	CPU   cluster.MilliCPU // of all its vCPUs; more than they can use counts as all they can
+	// Shares are those of each vCPU, 0 for the usual ones.
+	Shares cluster.Shares
 }
 
 // Part is what a VM gets.
@@ -22,7 +24,7 @@ type Part struct {
 const slack = 10 * time.Microsecond
 
 // Share divides so much CPU between VMs as a machine of a simulated fleet
-// does: by processor sharing, in rounds of equal parts. Work comes evenly and
+// does: by processor sharing, in rounds of parts that are equal for equal shares. Work comes evenly and
 // for ever, so a VM whose work cannot be done is runnable all the time, and one
 // whose work can be done waits for nothing. What bursts collide within the time
 // that a claim is a mean of is not in it.
@@ -32,7 +34,7 @@ const slack = 10 * time.Microsecond
 func Share(room cluster.MilliCPU, claims []Claim) []Part {
 	m := machine{Host: Host{CPUs: max(room, 0)}, guests: make([]*guest, len(claims))}
 	for i, c := range claims {
-		g := &guest{VM: VM{VCPUs: max(c.VCPUs, 1)}}
+		g := &guest{VM: VM{VCPUs: max(c.VCPUs, 1), Shares: c.Shares}}
 		g.active = g.VCPUs
 		g.late = min(time.Duration(c.CPU)*tick/time.Duration(g.VCPUs)/1000, tick)
 		g.wants = max(g.late, 0)

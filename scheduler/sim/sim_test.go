@@ -68,6 +68,9 @@ func drawScenario(t *rapid.T) sim.Scenario {
 	for i := range rapid.IntRange(1, 10).Draw(t, "vms") {
 		v := sim.VM{Name: fmt.Sprintf("vm%d", i), On: s.Hosts[rapid.IntRange(0, len(s.Hosts)-1).Draw(t, "on")/2].Name, VCPUs: rapid.IntRange(1, 2).Draw(t, "vcpus")}
 		v.Memory = cluster.Bytes(rapid.IntRange(128, 1024).Draw(t, "mem")) * cluster.MiB
+		if rapid.IntRange(1, 4).Draw(t, "has shares") == 4 {
+			v.Shares = cluster.Shares(rapid.SampledFrom([]int{25, 200, 400}).Draw(t, "shares"))
+		}
 		v.CPU = cluster.MilliCPU(rapid.IntRange(0, 1000*v.VCPUs).Draw(t, "cpu"))
 		s.VMs = append(s.VMs, v)
 	}

@@ -96,6 +96,7 @@ func touched(rec cluster.State, h cluster.Host) bool {
 type guest struct {
 	facts    cluster.VM
 	load     cluster.VMLoad
+	shares   cluster.Shares
 	measured bool
 }
 
@@ -112,7 +113,7 @@ func (l *lane) guests(r *Run, b beat) []guest {
 		if !here || vm.Incoming && carried(r.rec, vm.UUID) {
 			continue
 		}
-		g := guest{facts: vm}
+		g := guest{facts: vm, shares: b.host.SharesOf(vm.Slot)}
 		if carried(r.rec, vm.UUID) {
 			g.facts.Migrating = false
 		}
@@ -140,7 +141,7 @@ func (l *lane) guests(r *Run, b beat) []guest {
 // host may be silent are none.
 func (p *past) guest(vm string, slot uint32, now cluster.Time) guest {
 	v := p.seen[vm]
-	g := guest{facts: v.facts, load: v.load, measured: v.at != 0 && now.Sub(v.at) <= cluster.MaxSilence}
+	g := guest{facts: v.facts, load: v.load, shares: v.shares, measured: v.at != 0 && now.Sub(v.at) <= cluster.MaxSilence}
 	g.facts.Slot, g.load.Slot, g.facts.Migrating = slot, slot, false
 	return g
 }
@@ -176,7 +177,7 @@ func share(load cluster.Load, guests []guest) cluster.Load {
 	for _, g := range guests {
 		if g.measured && g.facts.VCPUs > 0 {
 			there = append(there, g)
-			claims = append(claims, sim.Claim{VCPUs: g.facts.VCPUs, CPU: g.load.Demand})
+			claims = append(claims, sim.Claim{VCPUs: g.facts.VCPUs, CPU: g.load.Demand, Shares: g.shares})
 			room -= g.load.Others
 			load.Use += g.load.Others
 		}

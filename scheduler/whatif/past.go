@@ -49,9 +49,10 @@ func lost(before, after []cluster.VM) []cluster.VM {
 
 // sight is a VM as the record last showed it.
 type sight struct {
-	facts cluster.VM
-	load  cluster.VMLoad
-	at    cluster.Time // when load was measured; 0: never
+	facts  cluster.VM
+	load   cluster.VMLoad
+	shares cluster.Shares
+	at     cluster.Time // when load was measured; 0: never
 }
 
 // past is what the record says of each VM.
@@ -119,7 +120,7 @@ func (p *past) look(b beat) {
 		v := p.seen[vm.UUID]
 		v.facts = vm
 		if l, ok := b.last.Load.VM(vm.Slot); ok && b.last.Load.Inventory == b.host.Inventory.Revision {
-			v.load, v.at = l, b.last.At
+			v.load, v.shares, v.at = l, b.host.SharesOf(vm.Slot), b.last.At
 		}
 		p.seen[vm.UUID] = v
 	}

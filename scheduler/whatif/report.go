@@ -90,7 +90,7 @@ func (m *Model) take(beats []beat) {
 		var guests []guest
 		for _, vm := range b.host.Inventory.VMs {
 			if l, ok := load.VM(vm.Slot); ok && !vm.Incoming && vm.VCPUs > 0 {
-				guests = append(guests, guest{vm, l, true})
+				guests = append(guests, guest{vm, l, b.host.SharesOf(vm.Slot), true})
 			}
 		}
 		for i, v := range share(load, guests).VMs {

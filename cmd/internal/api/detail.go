@@ -119,6 +119,10 @@ func (out *VM) detail(h cluster.Host, v cluster.VMLoad) {
 		quota := d.Quota.CPUs()
 		out.CPUQuota = &quota
 	}
+	if d.Shares > 0 {
+		shares := d.Shares.Factor()
+		out.CPUShares = &shares
+	}
 	if b := d.Block; b != nil {
 		out.Block = &Block{b.Layer, b.Backend, b.Shared, b.Hidden, figuresOf(b.Read, window), figuresOf(b.Write, window), figuresOf(b.Flush, window)}
 	}

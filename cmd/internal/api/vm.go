@@ -50,6 +50,7 @@ type VM struct {
 	RunQueueLatency    *RunQueueLatency `json:"run_queue_latency_seconds"` // null: no distribution
 	CPUDemand          *float64         `json:"cpu_demand"`                // CPUs that it would use if nobody else were there
 	CPUQuota           *float64         `json:"cpu_quota"`                 // CPUs that its own quota allows; null: no quota
+	CPUShares          *float64         `json:"cpu_shares"`                // of the usual ones, 2 are twice as many; null: the usual ones, or not known
 	Settling           bool             `json:"settling"`                  // it booted or came a moment ago: no reason to move anything yet
 	Poller             bool             `json:"poller"`                    // its guest polls: what it runs is no demand for work
 	Block              *Block           `json:"block"`                     // null: not measured

@@ -58,7 +58,7 @@ func Causes(addresses map[string]string) *Fleet {
 	}
 	vms[3].Contention = 10_000
 	vms[3].Detail = &cluster.Detail{
-		Waits: &cluster.Waits{VMs: 10, Quota: 490}, Quota: 500,
+		Waits: &cluster.Waits{VMs: 10, Quota: 490}, Quota: 500, Shares: 50,
 		Block: &cluster.Block{
 			Layer: cluster.LayerQEMU, Backend: cluster.BackendNetwork, Shared: "rbd vms", Hidden: "QEMU reaches it over the network itself (rbd)",
 			Write: cluster.BlockFigures{Requests: 10, Bytes: 40960, Guest: 9 * time.Millisecond, Errors: 2},
