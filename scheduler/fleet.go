@@ -83,6 +83,7 @@ type vm struct {
 	others     float64 // CPUs, of its other threads
 	perVCPU    float64 // demand per vCPU, at most ceiling
 	shares     float64 // CPU shares of each vCPU, 1 are the usual ones
+	reach      float64 // what each vCPU can get at most of the CPUs that it is tied to; see tie
 	ceiling    float64 // what its quota leaves each vCPU, 1 without one
 	measured   cluster.Ratio
 	arriving   bool     // weighs on this host, but is not on it yet
@@ -234,7 +235,7 @@ func (h *host) unattributed() float64 {
 func newVM(facts cluster.VM, l cluster.VMLoad) *vm {
 	v := &vm{
 		uuid: facts.UUID, name: short(facts.Name), facts: facts, vcpus: facts.VCPUs,
-		others: l.Others.CPUs(), measured: l.Pain(), pileUp: 1, trust: 1, ceiling: 1, shares: 1, weight: weightOf(cluster.ClassNormal),
+		others: l.Others.CPUs(), measured: l.Pain(), pileUp: 1, trust: 1, ceiling: 1, shares: 1, reach: 1, weight: weightOf(cluster.ClassNormal),
 	}
 	v.demand = min(l.Demand.CPUs(), float64(v.vcpus))
 	v.perVCPU = v.demand / float64(v.vcpus)
@@ -318,6 +319,7 @@ func (f *fleet) host(id string) *host {
 // arrange sorts the VMs by demand for their shares, as processor sharing serves
 // them, and sums up. Sums follow that order too, so names have no part in them.
 func (h *host) arrange() {
+	h.tie()
 	slices.SortFunc(h.vms, byDemand)
 	h.work, h.shared, h.vcpus, h.latency = h.immovable, h.cpus, 0, false
 	for _, v := range h.vms {
@@ -326,7 +328,7 @@ func (h *host) arrange() {
 		h.vcpus += v.vcpus
 		h.latency = h.latency || v.weight.class == cluster.ClassLatency
 	}
-	self := &vm{vcpus: max(int(h.cpus+0.5), 1), shares: 1}
+	self := &vm{vcpus: max(int(h.cpus+0.5), 1), shares: 1, reach: 1}
 	self.perVCPU = min(h.immovable/float64(self.vcpus), 1)
 	h.sharers = append(slices.Clone(h.vms), self)
 	slices.SortFunc(h.sharers, byDemand)

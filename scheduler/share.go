@@ -30,6 +30,13 @@ import (
 // vCPUs that each want 0.6 of one CPU get 0.5 and fall behind, until they never
 // sleep and wait 50 %. One whose quota is 0.6 goes on wanting 0.6: it waits 10 %.
 
+// A VM that is tied to some CPUs of its host can have no more than those give: first
+// they are divided among the VMs that are tied to them, or to some of them, and what
+// a vCPU can get there at most is all that it asks of the host's CPUs. Worked: of a
+// host's two CPUs a and b are tied to the first, c is free, and nobody ever sleeps. a
+// and b get a half each, whatever c does, and c all of the other CPU: no wait. Sets that
+// overlap and do not contain each other are taken each for itself.
+
 // outlook is what the model says of a host.
 type outlook struct {
 	worst float64 // pain of the VM that suffers most, those of class batch left out
@@ -78,20 +85,23 @@ func (h *host) fill(came, left *vm, free, shares float64) float64 {
 		if level := free / shares; level < v.calls() {
 			return level
 		}
-		free = max(free-float64(v.perVCPU*float64(v.vcpus)), 0)
+		free = max(free-float64(v.asks()*float64(v.vcpus)), 0)
 		shares -= v.allShares()
 	}
 	return math.Inf(1)
 }
 
-// calls is the level at which a VM's demand is met.
-func (v *vm) calls() float64 { return v.perVCPU / v.shares }
+// asks is what each vCPU of a VM asks of its host's CPUs.
+func (v *vm) asks() float64 { return min(v.perVCPU, v.reach) }
+
+// calls is the level at which that is met.
+func (v *vm) calls() float64 { return v.asks() / v.shares }
 
 // allShares are those of all its vCPUs.
 func (v *vm) allShares() float64 { return float64(v.shares * float64(v.vcpus)) }
 
 // lacking is what a vCPU is short of at a level, negative if there is more.
-func (v *vm) lacking(level float64) float64 { return v.perVCPU - float64(v.shares*level) }
+func (v *vm) lacking(level float64) float64 { return v.perVCPU - min(float64(v.shares*level), v.reach) }
 
 // outlook predicts a host once one VM has come and another one has left. The
 // one that came brings along how much it had to wait beyond the model, guest.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/evenkeel/evenkeel/scheduler/cluster"
 	"pgregory.net/rapid"
 )
 
@@ -13,7 +14,7 @@ func drawShared(t *rapid.T) *host {
 	h := &host{cpus: float64(rapid.IntRange(1, 8).Draw(t, "cpus"))}
 	h.immovable = float64(rapid.IntRange(0, 500).Draw(t, "own")) / 1000
 	for range rapid.IntRange(1, 12).Draw(t, "vms") {
-		v := &vm{vcpus: rapid.IntRange(1, 4).Draw(t, "vcpus"), trust: 1, ceiling: 1}
+		v := &vm{vcpus: rapid.IntRange(1, 4).Draw(t, "vcpus"), trust: 1, ceiling: 1, reach: 1}
 		v.perVCPU = float64(rapid.IntRange(0, 1000).Draw(t, "demand")) / 1000
 		v.demand = v.perVCPU * float64(v.vcpus)
 		v.shares = float64(rapid.IntRange(1, 1000).Draw(t, "shares")) / 100
@@ -89,6 +90,39 @@ func TestLawMoreSharesDoNoHarm(t *testing.T) {
 		for j, got := range h.gets() {
 			if j == i && got < before[j]-1e-9 || j != i && got > before[j]+1e-9 {
 				t.Fatalf("VM %d had %v; VM %d got more shares, and it has %v", j, before[j], i, got)
+			}
+		}
+	})
+}
+
+// VMs that are tied to CPUs get no more than those have, and being tied to all of
+// them is being free.
+func TestLawTiedVMsShareTheirCPUs(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := drawShared(t)
+		free := h.gets()
+		sets := []cluster.CPUSet{"", "0", "0-1", "1", "0-3", "2-3", "0-7"}
+		all := &cluster.Need{CPUs: "0-15"}
+		for _, v := range h.vms {
+			v.need = all
+		}
+		near := func(a, b float64) bool { return math.Abs(a-b) < 1e-9 }
+		if got := h.gets(); !slices.EqualFunc(free, got, near) {
+			t.Fatalf("%v without sets, %v with one of all CPUs", free, got)
+		}
+		for _, v := range h.vms {
+			v.need = &cluster.Need{CPUs: rapid.SampledFrom(sets).Draw(t, "set")}
+		}
+		gets := h.gets()
+		for _, set := range sets[1:] {
+			sum := 0.0
+			for i, v := range h.vms {
+				if v.need.CPUs != "" && v.need.CPUs.Within(set) {
+					sum += gets[i] * float64(v.vcpus)
+				}
+			}
+			if sum > float64(set.Count())+1e-9 {
+				t.Fatalf("%v CPUs are had of those in %s", sum, set)
 			}
 		}
 	})

@@ -73,6 +73,9 @@ func (f *fleet) readNeed(l line) *cluster.Need {
 		n.Disks = []cluster.Disk{{Target: "vda", Kind: "file", Point: "/", Format: "qcow2"}}
 		n.Copies = []cluster.DiskCopy{{Target: "vda", Path: "/images/" + l.name + ".qcow2", Format: "qcow2", Size: 2 * size, Used: size}}
 	}
+	if v, ok := l.used("cpus"); ok {
+		n.CPUs, n.Pins = cluster.CPUSet(v), "vCPUs to CPUs "+v
+	}
 	n.Owner, _ = l.used("owner")
 	return n
 }

@@ -11,6 +11,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/evenkeel/evenkeel/agent"
+	"github.com/evenkeel/evenkeel/agent/procfs"
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
@@ -48,6 +49,7 @@ func parseNeed(text string) (wanted, error) {
 	}
 	w := wanted{need: cluster.Need{Arch: word(dom.OS.Type.Arch), Machine: word(dom.OS.Type.Machine), Virt: word(dom.Type)}}
 	w.need.Pins, w.need.Owner = pinsOf(&dom), ownerIn(dom.Metadata)
+	w.need.CPUs = cpusOf(&dom)
 	w.firmware(dom.OS)
 	w.pages(&dom)
 	w.cpu(dom.CPU)
@@ -177,6 +179,39 @@ func pinsOf(dom *libvirtxml.Domain) string {
 		pins = append(pins, "memory to NUMA nodes (numatune)")
 	}
 	return word(strings.Join(pins, ", "))
+}
+
+// cpusOf are the CPUs that the vCPUs may run on together, "" for all of the host:
+// also if one vCPU may run anywhere, or if the list is none that we can read, for
+// then it bounds nothing that we know of.
+func cpusOf(dom *libvirtxml.Domain) cluster.CPUSet {
+	if dom.VCPU == nil || dom.VCPU.Value > cluster.MaxVCPUs {
+		return ""
+	}
+	pinned := map[uint]string{}
+	if dom.CPUTune != nil {
+		for _, p := range dom.CPUTune.VCPUPin {
+			pinned[p.VCPU] = p.CPUSet
+		}
+	}
+	var all procfs.CPUs
+	for vcpu := range dom.VCPU.Value {
+		list, ok := pinned[vcpu]
+		if !ok {
+			list = dom.VCPU.CPUSet
+		}
+		cpus, err := procfs.ParseCPUs(list)
+		if err != nil || len(cpus) == 0 {
+			return ""
+		}
+		all = append(all, cpus...)
+		slices.Sort(all)
+		all = slices.Compact(all)
+	}
+	if need := (cluster.Need{CPUs: cluster.CPUSet(all.String())}); need.Valid() == nil {
+		return need.CPUs
+	}
+	return ""
 }
 
 // owners are the namespaces under which other software keeps its notes on a

@@ -81,6 +81,7 @@ func TestNeedOfEverything(t *testing.T) {
 		Listen:   []string{"10.0.0.7", "10.0.0.8"},
 		Pages:    []cluster.Pages{{KiB: 1 << 20, Count: 4}},
 		Pins:     "vCPUs to CPUs 0-3, 2 vCPUs (vcpupin), emulator to CPUs 0-1, memory to NUMA nodes (numatune)",
+		CPUs:     "0-3",
 		Owner:    "OpenStack (nova)",
 	}
 	if diff := cmp.Diff(want, w.need); diff != "" {

@@ -38,6 +38,9 @@ type Need struct {
 	// Pins says what ties its threads or its memory to CPUs or NUMA nodes, "" if
 	// nothing does.
 	Pins string `json:"pins,omitempty"`
+	// CPUs are those that its vCPUs may run on, all vCPUs together; "" is all of the
+	// host.
+	CPUs CPUSet `json:"cpus,omitempty"`
 	// Owner is the other software that moves this VM, "" if none is known.
 	Owner string `json:"owner,omitempty"`
 	// Snapshots counts what libvirt does not take along: snapshots, checkpoints.
@@ -134,6 +137,9 @@ func (n *Need) check() error {
 	}
 	if n.Snapshots < 0 {
 		return refuse(CodeAbsurdFigure, "%d snapshots", n.Snapshots)
+	}
+	if err := n.CPUs.check(); err != nil {
+		return err
 	}
 	return checkDescribed(lists, words)
 }
