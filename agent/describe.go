@@ -208,6 +208,9 @@ func (d *description) body(incarnation uint64) cluster.Describe {
 		if copies := d.needs[vm].Copies; len(copies) > 0 {
 			b.Copied = append(b.Copied, cluster.Copied{VM: vm, Disks: copies})
 		}
+		if n := d.needs[vm]; len(n.Metas) > 0 || n.Wrong != "" {
+			b.Metas = append(b.Metas, cluster.MetaRules{VM: vm, Rules: n.Metas, Wrong: n.Wrong})
+		}
 	}
 	return b
 }

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
 )
 
@@ -183,4 +185,18 @@ func TestDescribing(t *testing.T) {
 		cancel()
 		wg.Wait()
 	})
+}
+
+// What a VM's metadata says of rules is the VM's alone: it rides beside the need that
+// equal VMs share.
+func TestRulesOfMetadataAreDescribed(t *testing.T) {
+	ignore := []cluster.MetaRule{{Kind: cluster.RuleIgnore}}
+	d := description{needs: map[string]*cluster.Need{
+		vmID(0): {Arch: "x86_64"}, vmID(1): {Arch: "x86_64", Metas: ignore}, vmID(2): {Arch: "x86_64", Wrong: "rule 1: no kind"},
+	}}
+	b := d.body(1)
+	want := []cluster.MetaRules{{VM: vmID(1), Rules: ignore}, {VM: vmID(2), Wrong: "rule 1: no kind"}}
+	if diff := cmp.Diff(want, b.Metas); diff != "" || len(b.Needs) != 1 {
+		t.Errorf("%d needs, (-want +got):\n%s", len(b.Needs), diff)
+	}
 }

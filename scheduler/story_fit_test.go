@@ -29,6 +29,7 @@ func (f *fleet) tellDescribe(d *datadriven.TestData) string {
 			}
 		} else {
 			needs[f.vm(l.name).UUID] = f.readNeed(l)
+			body.Metas = append(body.Metas, f.readMetas(l)...)
 		}
 		f.nothingLeft(l)
 	}
@@ -36,6 +37,7 @@ func (f *fleet) tellDescribe(d *datadriven.TestData) string {
 		body.VMs = append(body.VMs, cluster.Needy{VM: vm})
 		body.Needs = append(body.Needs, n)
 	}
+	slices.SortFunc(body.Metas, func(a, b cluster.MetaRules) int { return cmp.Compare(a.VM, b.VM) })
 	slices.SortFunc(body.VMs, func(a, b cluster.Needy) int { return cmp.Compare(a.VM, b.VM) })
 	for i := range body.VMs {
 		if copies := needs[body.VMs[i].VM].Copies; copies != nil {
@@ -58,6 +60,15 @@ func (f *fleet) readOffer(l line, o *cluster.Offer) {
 			o.Bridges = append(o.Bridges, cluster.Bridge{Name: b, Up: true, Uplink: true})
 		}
 	}
+}
+
+// readMetas reads what a VM's metadata says: apart=GROUP.
+func (f *fleet) readMetas(l line) []cluster.MetaRules {
+	group, ok := l.used("apart")
+	if !ok {
+		return nil
+	}
+	return []cluster.MetaRules{{VM: f.vm(l.name).UUID, Rules: []cluster.MetaRule{{Kind: cluster.RuleAntiAffinity, Group: group}}}}
 }
 
 func (f *fleet) readNeed(l line) *cluster.Need {

@@ -50,6 +50,9 @@ func parseNeed(text string) (wanted, error) {
 	w := wanted{need: cluster.Need{Arch: word(dom.OS.Type.Arch), Machine: word(dom.OS.Type.Machine), Virt: word(dom.Type)}}
 	w.need.Pins, w.need.Owner = pinsOf(&dom), ownerIn(dom.Metadata)
 	w.need.CPUs = cpusOf(&dom)
+	if dom.Metadata != nil {
+		w.need.Metas, w.need.Wrong = metaRulesIn(dom.Metadata.XML)
+	}
 	w.firmware(dom.OS)
 	w.pages(&dom)
 	w.cpu(dom.CPU)

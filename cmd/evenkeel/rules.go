@@ -20,7 +20,8 @@ func (a *app) rules() *cobra.Command {
 		Aliases: []string{"rule"},
 		Short:   "List or change the rules about where VMs may be, and what they are",
 		Long: `Lists the rules that every move is held against, evenkeel's own as well as those
-that are asked for; docs/rules.md explains the kinds.`,
+that are asked for; docs/rules.md explains the kinds. Those that stand in the
+libvirt metadata of VMs are among them.`,
 		Example: `  evenkeel rules
   evenkeel rules add db-apart anti-affinity --vms 'db-*'
   evenkeel rules check
@@ -61,6 +62,9 @@ func (a *app) listRules(ctx context.Context) error {
 			state = ui.Toned(ui.Warn, fmt.Sprintf("%d broken", len(r.Violations)))
 		case r.Members == 0:
 			state = ui.Toned(ui.Faint, "no VM")
+		}
+		if !r.Expires.IsZero() {
+			state = ui.Toned(ui.Warn, "gone, until "+ui.Clock(r.Expires.Time))
 		}
 		rows = append(rows, []ui.Cell{ui.Text(r.ID), ui.Text(r.Name), ui.Text(r.Text), ui.Text(fmt.Sprint(r.Members)), state, ui.Text(r.By), ui.Text(r.Reason)})
 		ids = append(ids, r.ID)

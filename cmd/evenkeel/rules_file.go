@@ -78,6 +78,9 @@ func (a *app) rulesExport() *cobra.Command {
 		var names []string
 		for _, r := range list.Items {
 			spec, err := r.Spec()
+			if r.Metadata {
+				continue // it travels with its VM
+			}
 			if err != nil {
 				return err
 			}

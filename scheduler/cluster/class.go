@@ -9,6 +9,13 @@ func (s *State) painOf(inv Inventory, load Load) Ratio {
 			classes = append(classes, r)
 		}
 	}
+	if len(s.Metas) > 0 {
+		for _, vm := range inv.VMs {
+			if r, ok := s.metaRule(vm.UUID, RuleClass); ok {
+				classes = append(classes, r)
+			}
+		}
+	}
 	if len(classes) == 0 {
 		return load.Pain()
 	}
@@ -18,6 +25,9 @@ func (s *State) painOf(inv Inventory, load Load) Ratio {
 // classOf is the class of one VM, see [Rulebook.ClassOf].
 func (s State) classOf(vm, name string) (Class, Rule) {
 	class, by := ClassNormal, Rule{}
+	if r, ok := s.metaRule(vm, RuleClass); ok {
+		class, by = r.Class, r
+	}
 	for _, r := range s.Rules {
 		if r.Kind == RuleClass && r.Covers(vm, name) {
 			class, by = r.Class, r

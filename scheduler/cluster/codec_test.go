@@ -104,7 +104,7 @@ func samples() []Body {
 			"rules.yaml",
 		},
 		Deliver{[]Delivery{{"pager", 41, epoch}}},
-		Describe{1, 7, fullOffer(), []*Need{fullNeed()}, []Needy{{vmA, 0}}, []string{vmB}, nil, nil},
+		Describe{1, 7, fullOffer(), []*Need{fullNeed()}, []Needy{{vmA, 0}}, []string{vmB}, nil, nil, []MetaRules{{vmA, []MetaRule{{Kind: RulePin, Hosts: []string{"zone=a"}}}, "rule 2: no kind"}}},
 	}
 }
 

@@ -23,6 +23,8 @@ type Describe struct {
 	// be copied.
 	Copied []Copied `json:"copied,omitempty"`
 	Rooms  []Room   `json:"rooms,omitempty"` // sorted by directory
+	// Metas are the VMs, sorted, with rules in the metadata of their definitions.
+	Metas []MetaRules `json:"metas,omitempty"`
 }
 
 // Needy is a VM and its need.
@@ -130,7 +132,14 @@ func (b Describe) apply(s *State, _ Meta, c *Command) error {
 	if known && old.Incarnation == b.Incarnation && b.Revision <= old.Revision {
 		return refuse(CodeStaleSequence, "host %s: description %d after %d", member.Name, b.Revision, old.Revision)
 	}
-	return s.describe(id, b, s.Now)
+	if err := s.describe(id, b, s.Now); err != nil {
+		return err
+	}
+	if err := b.checkMetas(); err != nil {
+		return err
+	}
+	s.noteMetas(id, b)
+	return nil
 }
 
 // describe puts a description in place of the host's older one.

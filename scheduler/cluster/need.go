@@ -52,6 +52,10 @@ type Need struct {
 	// are the VM's alone, and no part of the need that equal VMs share: a host
 	// describes them beside it.
 	Copies []DiskCopy `json:"-"`
+	// Metas are the rules of its metadata, and Wrong what of it is none, see
+	// [MetaRules]. They are described beside it, too.
+	Metas []MetaRule `json:"-"`
+	Wrong string     `json:"-"`
 }
 
 // NeedCPU is the CPU that a guest was started with and cannot do without.

@@ -83,6 +83,7 @@ func (s *State) expel(m Member, by, text string) {
 	if d, ok := s.descriptions.get(m.ID); ok {
 		s.undescribe(d)
 		s.descriptions = s.descriptions.without(m.ID)
+		s.noteMetas(m.ID, Describe{})
 	}
 	s.uncordon(m.ID)
 	if s.admits(m.ID) != nil {

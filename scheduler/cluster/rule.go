@@ -107,6 +107,12 @@ func (b SetRules) apply(s *State, _ Meta, c *Command) error {
 	}
 	rules := slices.Clone(s.Rules)
 	for _, id := range b.Remove {
+		if strings.HasPrefix(id, metaPrefix) {
+			if err := s.forgetMeta(id); err != nil {
+				return err
+			}
+			continue
+		}
 		i := slices.IndexFunc(rules, func(r Rule) bool { return r.ID == id })
 		if i < 0 {
 			return refuse(CodeUnknownRule, "there is no rule %.40q", id)
@@ -244,7 +250,15 @@ func (r RuleSpec) String() string {
 }
 
 // title names a rule in a text.
-func (r Rule) title() string { return r.ID + " " + r.Name }
+func (r Rule) title() string {
+	switch {
+	case r.FromMetadata() && r.Kind.groups():
+		return "group " + r.Name + ", " + r.By
+	case r.FromMetadata():
+		return r.By
+	}
+	return r.ID + " " + r.Name
+}
 
 // refuses is a refusal that names the rule.
 func (r Rule) refuses(code Code, format string, args ...any) *Refusal {

@@ -15,6 +15,7 @@ type Rulebook struct {
 	exact   map[string][]int     // name or UUID → places of rules
 	begin   map[string][]pattern // what a pattern begins with, up to its first wildcard
 	lengths []int                // of what patterns begin with
+	metas   bool                 // there are rules of metadata
 }
 
 type pattern struct {
@@ -23,11 +24,12 @@ type pattern struct {
 }
 
 // Rulebook is that of all rules.
-func (s State) Rulebook() *Rulebook { return rulebook(s.Rules) }
+func (s State) Rulebook() *Rulebook { return rulebook(s.AllRules()) }
 
 func rulebook(rules []Rule) *Rulebook {
 	b := &Rulebook{rules: rules, exact: map[string][]int{}, begin: map[string][]pattern{}}
 	for i, r := range rules {
+		b.metas = b.metas || r.FromMetadata()
 		for _, p := range r.VMs {
 			wild := strings.IndexAny(p, `*?[\`)
 			if wild < 0 {
@@ -60,7 +62,22 @@ func (b *Rulebook) covering(vm, name string) []int {
 		}
 	}
 	slices.Sort(out)
-	return slices.Compact(out)
+	return b.overruled(slices.Compact(out))
+}
+
+// overruled leaves out what a VM's metadata says where an operator's rule of the
+// same kind is for it.
+func (b *Rulebook) overruled(places []int) []int {
+	if !b.metas {
+		return places
+	}
+	var said []RuleKind
+	for _, i := range places {
+		if !b.rules[i].FromMetadata() {
+			said = append(said, b.rules[i].Kind)
+		}
+	}
+	return slices.DeleteFunc(places, func(i int) bool { return b.rules[i].FromMetadata() && slices.Contains(said, b.rules[i].Kind) })
 }
 
 // ClassOf is the class of a VM and the rule that says so; the last that does

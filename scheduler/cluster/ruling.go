@@ -41,12 +41,15 @@ func (s State) Ruling() *Ruling { return s.ruling(func(r Rule) bool { return tru
 
 // RulingOf is that of the rules that are for one VM.
 func (s State) RulingOf(vm, name string) *Ruling {
+	if len(s.Metas) > 0 {
+		return s.Ruling() // whose rules of metadata count depends on rules that are for others
+	}
 	return s.ruling(func(r Rule) bool { return r.Covers(vm, name) })
 }
 
 func (s State) ruling(wanted func(Rule) bool) *Ruling {
 	r := &Ruling{covers: map[string][]int{}, at: map[string]string{}, hosts: map[string]Member{}, zone: map[string]string{}, drained: map[string]bool{}, busy: map[string]string{}, ended: map[string]Time{}, now: s.Now}
-	for _, rule := range s.Rules {
+	for _, rule := range s.AllRules() {
 		if rule.Kind != RuleDemand && rule.Kind != RuleClass && wanted(rule) {
 			r.rules = append(r.rules, rule)
 		}
@@ -358,8 +361,11 @@ func (r *Ruling) Violations(id string) (out []Violation) {
 	return out
 }
 
-// RuleMembers counts the VMs that a rule is for.
+// RuleMembers counts the VMs that a rule is for, and no other one in its place.
 func (s State) RuleMembers(r Rule) int {
+	if r.FromMetadata() {
+		return s.metaMembers(r)
+	}
 	n := 0
 	for _, h := range s.hosts.all() {
 		for _, vm := range h.Inventory.VMs {

@@ -62,6 +62,7 @@ type header struct {
 
 	VMRules []VMRule    `json:"vm_rules,omitempty"` // sorted by VM
 	Rules   []Rule      `json:"rules,omitempty"`    // oldest first
+	Metas   []VMMeta    `json:"metas,omitempty"`    // sorted by VM
 	Pauses  []PartPause `json:"pauses,omitempty"`   // see PartPauses
 	Quiet   Quiet       `json:"quiet,omitzero"`
 

@@ -14,10 +14,13 @@ import (
 type Rule struct {
 	ID string `json:"id"` // like r-3
 	RuleSpec
-	Since   Time   `json:"since"`
-	By      string `json:"by"`
-	Text    string `json:"text"`    // what it asks for, in words
-	Members int    `json:"members"` // VMs that it is for now
+	Since Time   `json:"since"`
+	By    string `json:"by"`
+	Text  string `json:"text"` // what it asks for, in words
+	// Metadata: it stands in its VMs' own definitions, and by says in which.
+	Metadata bool `json:"metadata"`
+	Expires  Time `json:"expires"` // of metadata that is gone: until when it holds all the same; null: it does not end
+	Members  int  `json:"members"` // VMs that it is for now
 	// Violations are the VMs that are where it does not want them now.
 	Violations []Violation `json:"violations"`
 	Unmet      string      `json:"unmet"` // why the hosts there are cannot meet it; "" if they can, as far as it alone goes
@@ -84,11 +87,11 @@ func (r RuleSpec) spec() (cluster.RuleSpec, error) {
 func (r RuleSpec) Spec() (cluster.RuleSpec, error) { return r.spec() }
 
 func (s *Server) rules(_ context.Context, v view, _ *Empty) (*RuleList, error) {
-	items, ruling := []Rule{}, v.state.Ruling()
-	for _, r := range v.state.Rules {
+	items, ruling, expires := []Rule{}, v.state.Ruling(), v.state.MetaExpires()
+	for _, r := range v.state.AllRules() {
 		out := Rule{
-			ID: r.ID, RuleSpec: ruleSpecOf(r.RuleSpec), Since: timeOf(r.Since), By: r.By, Text: r.String(),
-			Members: v.state.RuleMembers(r), Violations: []Violation{}, Unmet: v.state.Unmet(r),
+			ID: r.ID, RuleSpec: ruleSpecOf(r.RuleSpec), Since: timeOf(r.Since), By: r.By, Text: wordsOf(v.state, r),
+			Metadata: r.FromMetadata(), Expires: timeOf(expires[r.ID]), Members: v.state.RuleMembers(r), Violations: []Violation{}, Unmet: v.state.Unmet(r),
 		}
 		for _, x := range ruling.Violations(r.ID) {
 			out.Violations = append(out.Violations, Violation{x.Name, x.VM, v.state.HostName(x.Host), x.Text})
@@ -96,6 +99,22 @@ func (s *Server) rules(_ context.Context, v view, _ *Empty) (*RuleList, error) {
 		items = append(items, out)
 	}
 	return listOf(v, "RuleList", items), nil
+}
+
+// wordsOf is what a rule asks for, its VMs by their names.
+func wordsOf(s cluster.State, r cluster.Rule) string {
+	if r.FromMetadata() {
+		const most = 8
+		known, vms := vmNames(s), []string{}
+		for _, vm := range r.VMs[:min(len(r.VMs), most)] {
+			vms = append(vms, known.of(vm))
+		}
+		if more := len(r.VMs) - most; more > 0 {
+			vms = append(vms, fmt.Sprintf("%d more", more))
+		}
+		r.VMs = vms
+	}
+	return r.String()
 }
 
 func (s *Server) setRules(_ context.Context, v view, req *RulesRequest) (order, error) {
@@ -153,7 +172,7 @@ func sameRule(a, b cluster.RuleSpec) bool {
 // changedRules is the difference that a command makes, a line each.
 func changedRules(s cluster.State, body cluster.SetRules) (out []string) {
 	for _, id := range body.Remove {
-		r, _ := s.Rule(id)
+		r, _ := findRule(s, id)
 		out = append(out, fmt.Sprintf("- %s %s: %s", r.ID, r.Name, r.RuleSpec))
 	}
 	for _, c := range body.Set {
@@ -172,7 +191,10 @@ func findRule(s cluster.State, name string) (cluster.Rule, error) {
 		return r, nil
 	}
 	var found []cluster.Rule
-	for _, r := range s.Rules {
+	for _, r := range s.AllRules() {
+		if r.ID == name {
+			return r, nil
+		}
 		if name != "" && strings.HasPrefix(r.ID, name) {
 			found = append(found, r)
 		}

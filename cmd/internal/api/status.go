@@ -167,6 +167,7 @@ func (out *Status) warn(s cluster.State, vms names, now cluster.Time) {
 	out.warnReserve()
 	out.warnPauses(s, vms)
 	out.warnForeign(s, vms, now)
+	out.warnMetas(s, now)
 	for _, c := range s.Cordons {
 		h, _ := s.Host(c.Host)
 		warn(Remark, "evenkeel hosts", "%s is %s", s.HostName(c.Host), cordonOf(s, c.Host).message(residents(h.Inventory)))

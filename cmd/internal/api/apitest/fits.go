@@ -5,6 +5,28 @@ import "github.com/evenkeel/evenkeel/scheduler/cluster"
 // Fits is Suffering after both hosts have described themselves: one VM of hv1
 // can go to hv2, the others for one reason or another cannot.
 func Fits(addresses map[string]string) *Fleet {
+	f, _ := fits(addresses)
+	return f
+}
+
+// Ruled is Fits with rules in the metadata of the VMs of hv1. What db-01 has there is
+// wrong in part, and batch-1 has just lost what it had.
+func Ruled(addresses map[string]string) *Fleet {
+	f, d := fits(addresses)
+	vms := crowd()
+	apart, pin := cluster.MetaRule{Kind: cluster.RuleAntiAffinity, Group: "db"}, cluster.MetaRule{Kind: cluster.RulePin, Hosts: []string{"hv1"}}
+	d.Revision, d.Metas = 2, []cluster.MetaRules{
+		{VM: vms[0].UUID, Rules: []cluster.MetaRule{apart, pin}, Wrong: `rule 3: cpus is "lots", want a number of CPUs such as 2.5`},
+		{VM: vms[1].UUID, Rules: []cluster.MetaRule{apart}},
+		{VM: vms[2].UUID, Rules: []cluster.MetaRule{{Kind: cluster.RuleClass, Class: cluster.ClassBatch}}},
+	}
+	f.Do(agentOf(HV1), d)
+	d.Revision, d.Metas = 3, d.Metas[:2]
+	f.Do(agentOf(HV1), d)
+	return f
+}
+
+func fits(addresses map[string]string) (*Fleet, cluster.Describe) {
 	f := Suffering(addresses)
 	offer := func(bridges ...string) *cluster.Offer {
 		o := &cluster.Offer{
@@ -33,10 +55,11 @@ func Fits(addresses map[string]string) *Fleet {
 	owned.Owner = "Pacemaker"
 	cpu.CPU.Features = []string{"aes", "avx512f", "sse2"}
 	vms := crowd()
-	f.Do(agentOf(HV1), cluster.Describe{
+	first := cluster.Describe{
 		Incarnation: 1, Revision: 1, Offer: offer("br0", "storage"), Needs: []*cluster.Need{plain, storage, owned, cpu},
 		VMs: []cluster.Needy{{VM: vms[0].UUID}, {VM: vms[1].UUID, Need: 1}, {VM: vms[2].UUID, Need: 2}, {VM: vms[3].UUID, Need: 3}},
-	})
+	}
+	f.Do(agentOf(HV1), first)
 	f.Do(agentOf(HV2), cluster.Describe{Incarnation: 1, Revision: 1, Offer: offer("br0")})
-	return f
+	return f, first
 }

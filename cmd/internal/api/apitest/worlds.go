@@ -16,7 +16,7 @@ type World func(addresses map[string]string) *Fleet
 
 // Worlds are the fleets by name.
 var Worlds = map[string]World{
-	"empty": Empty, "calm": Calm, "suffering": Suffering, "lab": Lab, "running": Running, "moved": Moved, "unknown": Unknown, "paused": Paused, "causes": Causes, "fits": Fits,
+	"empty": Empty, "calm": Calm, "suffering": Suffering, "lab": Lab, "running": Running, "moved": Moved, "unknown": Unknown, "paused": Paused, "causes": Causes, "fits": Fits, "ruled": Ruled,
 }
 
 // Empty is a fleet whose hypervisors have not spoken yet.
