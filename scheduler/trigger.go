@@ -31,8 +31,20 @@ func suffering(f *fleet) ([]*host, *cluster.Refusal) {
 		}
 		return nil, calls(f, worst)
 	}
-	slices.SortStableFunc(out, func(a, b *host) int { return cmp.Compare(b.pain, a.pain) })
+	slices.SortStableFunc(out, func(a, b *host) int {
+		return cmp.Or(cmp.Compare(b.pain, a.pain), cmp.Compare(b.waiting(), a.waiting()))
+	})
 	return out, nil
+}
+
+// waiting is what all VMs of a host wait together. Figures travel in steps of
+// some percent, so of many hosts several suffer the same; then the host where
+// more is waited for is the more urgent one.
+func (h *host) waiting() (sum cluster.MilliCPU) {
+	for _, l := range h.load.VMs {
+		sum += l.Wait
+	}
+	return sum
 }
 
 // blind is why nothing can be said: no host is known.
