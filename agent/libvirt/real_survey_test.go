@@ -12,6 +12,7 @@ import (
 	"time"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"github.com/evenkeel/evenkeel/scheduler/cluster"
@@ -88,6 +89,7 @@ func (c surveyed) run(t *testing.T) {
 	if stays := needs[vmOwned].Stays(cluster.Leeway{}); len(stays) != 1 || stays[0].Code != cluster.CodeOwnedElsewhere || !strings.Contains(stays[0].Text, "nova") {
 		t.Errorf("a VM of nova's: %+v", stays)
 	}
+	c.ruled(t)
 	c.jobs(t)
 	c.reach(t)
 	for vm := range needs {
@@ -148,6 +150,35 @@ func (c surveyed) plugged(t *testing.T, n *cluster.Need, o *cluster.Offer) {
 	without.Bridges = o.Bridges[1:]
 	if list := n.Fit(o, &without); len(list) != 1 || list[0].Code != cluster.CodeNoSuchNetwork || !strings.Contains(list[0].Text, "br7") {
 		t.Errorf("a host without the bridge: %+v", list)
+	}
+}
+
+// ruled: rules that virsh put into a VM's live metadata, as docs/rules.md says;
+// and what is no rule among them.
+func (c surveyed) ruled(t *testing.T) {
+	t.Helper()
+	for _, step := range []struct {
+		xml   string
+		rules []cluster.MetaRule
+		wrong string
+	}{
+		{
+			`<rules><rule kind="anti-affinity" group="db"/><rule kind="pin" hosts="hv1,zone=b" should="yes"/></rules>`,
+			[]cluster.MetaRule{{Kind: cluster.RuleAntiAffinity, Group: "db"}, {Kind: cluster.RulePin, Should: true, Hosts: []string{"hv1", "zone=b"}}}, "",
+		},
+		{`<rules><rule kind="class" class="latency"/><rule kind="class" class="royal"/></rules>`, []cluster.MetaRule{{Kind: cluster.RuleClass, Class: cluster.ClassLatency}}, "rule 2"},
+	} {
+		out, err := exec.CommandContext(c.ctx, "virsh", "metadata", vmOne, rulesNamespace, "--live", "--key", "evenkeel", "--set", step.xml).CombinedOutput()
+		if err != nil {
+			t.Fatalf("virsh: %v: %s", err, out)
+		}
+		need, err := c.s.Need(c.ctx, vmOne)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(step.rules, need.Metas); diff != "" || !strings.Contains(need.Wrong, step.wrong) || (need.Wrong == "") != (step.wrong == "") {
+			t.Errorf("%s: %q\n%s", step.xml, need.Wrong, diff)
+		}
 	}
 }
 

@@ -57,6 +57,7 @@ func fleet(t *testing.T, s lab.Scenario) *drill.Drill {
 		if t.Failed() {
 			for _, h := range l.Hosts() {
 				logTail(t, l, h.Name)
+				lastWords(t, l, h)
 			}
 		}
 		if err := l.Down(context.Background()); err != nil {
@@ -97,6 +98,21 @@ func logTail(t *testing.T, l *lab.Lab, host string) {
 		return strings.Contains(line, "part=raft") || strings.Contains(line, "part=rpc")
 	})
 	t.Logf("evenkeeld on %s:\n%s", host, strings.Join(lines[max(0, len(lines)-15):], "\n"))
+}
+
+// lastWords tells how a host stands when a test has failed: what became of the
+// moves, which VMs libvirt has in which state, and what their QEMUs said.
+func lastWords(t *testing.T, l *lab.Lab, h lab.HostState) {
+	commands := []string{"evenkeel history -o wide"}
+	if h.Role == lab.RoleHypervisor {
+		commands = append(commands, "virsh list --all", "for f in /var/log/libvirt/qemu/*.log; do echo $f; tail -n 6 $f | cut -c1-300; done")
+	}
+	for _, c := range commands {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		out, err := l.Exec(ctx, h.Name, "sh", "-c", c)
+		cancel()
+		t.Logf("%s$ %s\n%s %v", h.Name, c, out, err)
+	}
 }
 
 // TestDemo is the demo's story, judged as `make demo` judges it.

@@ -88,7 +88,7 @@ func TestOperatorsHand(t *testing.T) {
 	if _, err := d.Lab.Exec(ctx, "hv1", "virsh", "migrate", "--live", "--p2p", other, "qemu+tcp://"+hv2.Address+"/system", "tcp://"+hv2.Address); err != nil {
 		t.Fatal(err)
 	}
-	says("virsh's move to be noticed", "by other hands than evenkeel's, the last of "+other+" from hv1 to hv2", "status")
+	says("virsh's move to be noticed", "by other hands than evenkeel's, the last of "+other+" from hv1 to hv2", "status", "--json") // the table shows three warnings
 	evenkeel("events", "--since", "10m")
 	heartbeats(t, d, pulse, from)
 }

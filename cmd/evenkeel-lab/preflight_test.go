@@ -59,19 +59,22 @@ func TestPreflight(t *testing.T) {
 	if _, err := p.ask("witness", "mode", "auto", "--yes"); err != nil {
 		t.Fatal(err)
 	}
-	p.until("evenkeel to move another than db", func() bool {
+	if err := drill.Until(ctx, "evenkeel to move another than db", func() (bool, error) {
 		moves, err := d.Moves(ctx)
 		if err != nil {
-			t.Fatal(err)
+			return false, err
 		}
 		for _, m := range moves {
 			if m.VM == "db" {
 				t.Fatalf("%s moves db: %s", m.ID, m.Reason)
 			}
 		}
-		return len(d.Lab.GuestHosts("web"))+len(d.Lab.GuestHosts("batch")) == 2 && settled(moves) &&
-			(slices.Equal(d.Lab.GuestHosts("web"), []string{"hv2"}) || slices.Equal(d.Lab.GuestHosts("batch"), []string{"hv2"}))
-	})
+		web, batch := d.Lab.GuestHosts("web"), d.Lab.GuestHosts("batch")
+		return len(web)+len(batch) == 2 && settled(moves) && (slices.Equal(web, []string{"hv2"}) || slices.Equal(batch, []string{"hv2"})),
+			fmt.Errorf("web on %v, batch on %v; moves: %s", web, batch, words(moves))
+	}); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := p.ask("witness", "mode", "off"); err != nil {
 		t.Fatal(err)
 	}

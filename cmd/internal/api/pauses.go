@@ -58,6 +58,6 @@ func (out *Status) warnForeign(s cluster.State, vms names, now cluster.Time) {
 		}
 	}
 	if n > 0 {
-		out.warning(Remark, "evenkeel events --since 24h", "%d moves within a day by other hands than evenkeel's, the last of %s from %s to %s", n, vms.of(last.VM), s.HostName(last.Source), s.HostName(last.Target))
+		out.warning(Caution, "evenkeel events --since 24h", "%d moves within a day by other hands than evenkeel's, the last of %s from %s to %s", n, vms.of(last.VM), s.HostName(last.Source), s.HostName(last.Target))
 	}
 }

