@@ -164,7 +164,8 @@ func (c surveyed) ruled(t *testing.T) {
 	}{
 		{
 			`<rules><rule kind="anti-affinity" group="db"/><rule kind="pin" hosts="hv1,zone=b" should="yes"/></rules>`,
-			[]cluster.MetaRule{{Kind: cluster.RuleAntiAffinity, Group: "db"}, {Kind: cluster.RulePin, Should: true, Hosts: []string{"hv1", "zone=b"}}}, "",
+			[]cluster.MetaRule{{Kind: cluster.RuleAntiAffinity, Group: "db"}, {Kind: cluster.RulePin, Should: true, Hosts: []string{"hv1", "zone=b"}}},
+			"",
 		},
 		{`<rules><rule kind="class" class="latency"/><rule kind="class" class="royal"/></rules>`, []cluster.MetaRule{{Kind: cluster.RuleClass, Class: cluster.ClassLatency}}, "rule 2"},
 	} {

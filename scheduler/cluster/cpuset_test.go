@@ -17,8 +17,15 @@ func TestCPUSets(t *testing.T) {
 		inner, outer CPUSet
 		want         bool
 	}{
-		{"0-3", "", true}, {"0-3", "0-3", true}, {"1,3", "0-3", true}, {"0-3", "0-1,2-3", false}, {"0,8", "0-3,8-9", true},
-		{"0-4", "0-3", false}, {"9", "0-3,8", false}, {"", "0-3", false}, {"2-5", "4-8", false},
+		{"0-3", "", true},
+		{"0-3", "0-3", true},
+		{"1,3", "0-3", true},
+		{"0-3", "0-1,2-3", false},
+		{"0,8", "0-3,8-9", true},
+		{"0-4", "0-3", false},
+		{"9", "0-3,8", false},
+		{"", "0-3", false},
+		{"2-5", "4-8", false},
 	} {
 		if got := c.inner.Within(c.outer); got != c.want {
 			t.Errorf("%q within %q: %v", c.inner, c.outer, got)

@@ -51,8 +51,10 @@ func judge(outcomes []sim.Outcome) []aim {
 		mine, _ := relief(outcomes, o)
 		out = append(out,
 			aim{"relief, of the next best's", ">= 100 %", percent(mine / share), met(mine >= share), fmt.Sprintf("%s %s", next.Policy, percent(share))},
-			aim{"moves, of the next best's", "<= 33.3 %", percent(part(len(o.Moves), len(next.Moves))),
-				met(part(len(o.Moves), len(next.Moves)) <= mostMoves), fmt.Sprintf("%d, %s %d", len(o.Moves), next.Policy, len(next.Moves))})
+			aim{
+				"moves, of the next best's", "<= 33.3 %", percent(part(len(o.Moves), len(next.Moves))),
+				met(part(len(o.Moves), len(next.Moves)) <= mostMoves), fmt.Sprintf("%d, %s %d", len(o.Moves), next.Policy, len(next.Moves)),
+			})
 	}
 	return append(out,
 		aim{"ping-pong", "0", fmt.Sprint(o.PingPong), met(o.PingPong == 0), ""},
