@@ -34,6 +34,10 @@ func TestPreflight(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// A guest that moves while it boots is another story.
+	if err := d.Lab.WaitBooted(ctx, "db", "web", "batch"); err != nil {
+		t.Fatal(err)
+	}
 	p.until("evenkeel to know what db needs", func() bool {
 		out, _ := p.ask("hv2", "doctor", "--vm", "db")
 		return strings.Contains(out, "NO_SUCH_NETWORK") && strings.Contains(out, "br7")
