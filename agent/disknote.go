@@ -36,17 +36,10 @@ func (j *Journal) PutDisks(n DiskNote) error {
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(n)
-	if err != nil {
+	if err := j.replace(path, n); err != nil {
 		return fmt.Errorf("journal: disks of %s: %w", n.Move, err)
 	}
-	if err := writeSynced(path+".new", append(data, '\n')); err != nil {
-		return fmt.Errorf("journal: disks of %s: %w", n.Move, err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("journal: disks of %s: %w", n.Move, err)
-	}
-	return j.sync()
+	return nil
 }
 
 // GetDisks reads the note of one move; ok is false if there is none.

@@ -56,15 +56,23 @@ func (j *Journal) Put(e Entry) error {
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(e)
-	if err != nil {
+	if err := j.replace(path, e); err != nil {
 		return fmt.Errorf("journal %s: %w", e.Move, err)
+	}
+	return nil
+}
+
+// replace writes a file as a whole, and returns when it is on disk.
+func (j *Journal) replace(path string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
 	}
 	if err := writeSynced(path+".new", append(data, '\n')); err != nil {
-		return fmt.Errorf("journal %s: %w", e.Move, err)
+		return err
 	}
 	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("journal %s: %w", e.Move, err)
+		return err
 	}
 	return j.sync()
 }
